@@ -1,0 +1,2 @@
+//! control.
+fn main() {}
