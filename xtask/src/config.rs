@@ -1,0 +1,201 @@
+//! `.config/xtask.toml`: what a workspace may set, each key with its default.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use serde::Deserialize;
+
+/// Where the configuration lies, relative to the workspace's root.
+pub(crate) const CONFIG_FILE: &str = ".config/xtask.toml";
+
+/// The whole file. Every table and key may be left out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) postgres: Postgres,
+    pub(crate) roles: Roles,
+    pub(crate) migrations: Migrations,
+    pub(crate) images: Images,
+    pub(crate) house: House,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Postgres {
+    /// Major version that production runs.
+    pub(crate) major: u32,
+    /// Whether the tests need a server; without it they do when there are migrations.
+    pub(crate) tests: Option<bool>,
+}
+
+/// The three roles of the migration gate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Roles {
+    /// Made what production began with.
+    pub(crate) owner: String,
+    /// Applies migrations since.
+    pub(crate) deployer: String,
+    /// What services run as.
+    pub(crate) app: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Migrations {
+    /// Folder of the migrations.
+    pub(crate) path: String,
+    /// Production's ledger.
+    pub(crate) ledger: String,
+    /// What a database administrator runs once on an empty database; used when the file exists.
+    pub(crate) prelude: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Images {
+    /// The most that one image may take on disk, in megabytes of 1,000,000 bytes.
+    pub(crate) max_size_mb: u64,
+    /// The public images that the Containerfile starts from, by name of the base.
+    pub(crate) bases: BTreeMap<String, Base>,
+}
+
+/// A public base image, pinned.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Base {
+    /// Full name with an exact tag, such as `docker.io/library/rust:1.95.0-bookworm`.
+    pub(crate) image: String,
+    /// The build argument that hands it to the Containerfile; without one it is not used in builds.
+    pub(crate) argument: Option<String>,
+}
+
+/// The architecture's own rules.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct House {
+    /// The most lines of a source file before its tests.
+    pub(crate) max_file_lines: usize,
+    /// The document that must name every crate; used when the file exists.
+    pub(crate) architecture: String,
+    /// Dependencies that only the named crates may use directly.
+    pub(crate) only: BTreeMap<String, Vec<String>>,
+    /// Dependencies that must not be anywhere in a crate's own tree, by crate.
+    pub(crate) never: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self { major: 15, tests: None }
+    }
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { owner: "owner".into(), deployer: "deployer".into(), app: "app".into() }
+    }
+}
+
+impl Default for Migrations {
+    fn default() -> Self {
+        Self {
+            path: "migrations".into(),
+            ledger: "migrations/applied.toml".into(),
+            prelude: ".config/postgres/bootstrap.sql".into(),
+        }
+    }
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self { max_size_mb: 40, bases: BTreeMap::new() }
+    }
+}
+
+impl Default for House {
+    fn default() -> Self {
+        Self {
+            max_file_lines: 400,
+            architecture: "ARCHITECTURE.md".into(),
+            only: BTreeMap::new(),
+            never: BTreeMap::new(),
+        }
+    }
+}
+
+/// A configuration that cannot be used; the message names file, line, key and the nearest valid key.
+#[derive(Debug)]
+pub(crate) struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the workspace's configuration; the defaults where it has none.
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something that is not a setting.
+    pub(crate) fn load(root: &Path) -> Result<Self, ConfigError> {
+        match std::fs::read_to_string(root.join(CONFIG_FILE)) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(ConfigError(format!("cannot read `{CONFIG_FILE}`: {error}"))),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError(located(text, CONFIG_FILE, &error)))
+    }
+}
+
+/// One line for an error in a TOML file: file, line, what is wrong, and the nearest key that exists.
+pub(crate) fn located(text: &str, file: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map_or(line, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+    let what = error.message().lines().collect::<Vec<_>>().join(" ");
+    let hint = nearest_key(&what).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+    format!("{file}:{line}: {what}{hint}")
+}
+
+/// serde names the unknown key first and then the ones that it expected, all in backticks.
+fn nearest_key(message: &str) -> Option<&str> {
+    let mut keys = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let unknown = keys.next()?;
+    keys.map(|key| (strsim::jaro_winkler(unknown, key), key))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, key)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Config::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_mistyped_key_is_named_with_its_line_and_the_nearest_one() {
+        insta::assert_snapshot!(
+            refused("[postgres]\nmajor = 15\n\n[migrations]\nledgr = \"x\"\n"),
+            @".config/xtask.toml:5: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`; did you mean `ledger`?"
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_with_its_line() {
+        insta::assert_snapshot!(
+            refused("[postgres]\nmajor = \"fifteen\"\n"),
+            @r#".config/xtask.toml:2: invalid type: string "fifteen", expected u32"#
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_all_defaults() {
+        assert_eq!(Config::parse("").unwrap().postgres.major, 15);
+    }
+}

@@ -1,0 +1,131 @@
+//! What every command knows: where the workspace is, what it holds, how it is configured, which run this is.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::OnceLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, bail};
+use cargo_metadata::{Metadata, MetadataCommand};
+
+use crate::{config::Config, process::Process, services::Service};
+
+/// The workspace that is judged, and the one that the tool comes from (the same, unless `-C` says otherwise).
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Root of the workspace that is judged.
+    pub(crate) root: PathBuf,
+    /// Root of the workspace that xtask was built in; the gate's own binaries come from here.
+    pub(crate) home: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) metadata: Metadata,
+    /// Names what this run starts, so that it can be found and removed: the process and when it began.
+    pub(crate) run_id: String,
+    tools: OnceLock<PathBuf>,
+}
+
+impl Context {
+    /// Looks at the workspace that `folder` is in.
+    ///
+    /// # Errors
+    /// When there is no cargo workspace or its configuration cannot be used.
+    pub(crate) fn load(folder: Option<&Path>) -> anyhow::Result<Self> {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let home = home.parent().unwrap_or(home).to_owned();
+        let folder = folder.map_or_else(|| home.clone(), Path::to_owned);
+        let metadata = metadata(&folder)?;
+        let root = metadata.workspace_root.clone().into_std_path_buf();
+        let config = Config::load(&root)?;
+        Ok(Self { root, home, config, metadata, run_id: run_id(), tools: OnceLock::new() })
+    }
+
+    /// Where everything that xtask makes in this workspace goes.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.metadata.target_directory.join("xtask").into_std_path_buf()
+    }
+
+    /// A child that runs at the workspace's root and carries the run's id.
+    pub(crate) fn process(&self, program: impl AsRef<std::ffi::OsStr>) -> Process {
+        Process::new(program)
+            .folder(&self.root)
+            .env("XTASK_RUN_ID", &self.run_id)
+            .env("XTASK_POSTGRES_MAJOR", self.config.postgres.major.to_string())
+    }
+
+    /// A cargo child: no database in reach, so that sqlx's macros use what is committed.
+    pub(crate) fn cargo(&self) -> Process {
+        self.process("cargo").env("SQLX_OFFLINE", "true").env("CARGO_TERM_COLOR", "never")
+    }
+
+    /// A path as messages show it: relative to the workspace's root where it lies below.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+    }
+
+    /// The services of this workspace, from their own manifests.
+    ///
+    /// # Errors
+    /// When a manifest's `[package.metadata.service]` says something that is not a setting.
+    pub(crate) fn services(&self) -> anyhow::Result<Vec<Service>> {
+        Service::all(&self.metadata, &self.root)
+    }
+
+    /// The folder of the migrations, where the workspace has any.
+    pub(crate) fn migrations(&self) -> Option<PathBuf> {
+        let folder = self.root.join(&self.config.migrations.path);
+        let mut files = std::fs::read_dir(&folder).ok()?.flatten();
+        files.any(|file| file.path().extension().is_some_and(|it| it == "sql")).then_some(folder)
+    }
+
+    /// The folder with the gate's own binaries, which are built on the first call of a run.
+    ///
+    /// # Errors
+    /// When they do not compile.
+    pub(crate) fn gate_binary(&self, name: &str) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = self.tools.get() {
+            return Ok(folder.join(name));
+        }
+        let build = self
+            .cargo()
+            .folder(&self.home)
+            .args(["build", "--quiet", "--locked", "--package", "migration-gate", "--package", "scratch-postgres"]);
+        let built = build.run()?;
+        if !built.success() {
+            bail!("the gate's own tools do not compile; see `{}`\n{}", build.display(), built.stderr.trim_end());
+        }
+        let target = if self.home == self.root {
+            self.metadata.target_directory.clone().into_std_path_buf()
+        } else {
+            metadata(&self.home)?.target_directory.into_std_path_buf()
+        };
+        Ok(self.tools.get_or_init(|| target.join("debug")).join(name))
+    }
+}
+
+/// Whether a program answers; its output does not matter.
+pub(crate) fn answers(program: &str, arguments: &[&str]) -> bool {
+    let process = Process::new(program).args(arguments);
+    let Ok(mut child) = process.spawn(Stdio::null(), Stdio::null(), Stdio::null()) else { return false };
+    child.wait().is_ok_and(|status| status.success())
+}
+
+fn metadata(folder: &Path) -> anyhow::Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    command.current_dir(folder).no_deps().other_options(vec!["--offline".into()]);
+    // The toolchain of the folder decides, not the one that xtask was started with.
+    command.env_remove("RUSTUP_TOOLCHAIN").cargo_path("cargo");
+    match command.exec() {
+        Ok(metadata) => Ok(metadata),
+        Err(cargo_metadata::Error::CargoMetadata { stderr }) => {
+            bail!("no usable cargo workspace in `{}`: {}", folder.display(), stderr.trim())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read the workspace in `{}`", folder.display())),
+    }
+}
+
+fn run_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}", now.as_millis(), std::process::id())
+}
