@@ -1,0 +1,226 @@
+//! Taking a job, keeping it, and ending it; all but the first guarded by the lease's fencing token.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::audit::{self, NewEntry};
+use crate::{Error, Origin};
+
+use super::{Jobs, backoff};
+
+/// The right to work on a job, until it runs out or someone else takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    job_id: Uuid,
+    /// Invariant: the job's `fencing_token` when the lease was taken; no two leases have the same.
+    token: i64,
+}
+
+/// A job and the right to work on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeasedJob {
+    /// The right to work on it.
+    pub lease: Lease,
+    /// What kind of work it is.
+    pub kind: String,
+    /// What the work is about, a JSON object.
+    pub payload: Value,
+    /// The request that caused it.
+    pub request_id: Option<String>,
+    /// The how-manieth attempt this is, from 1.
+    pub attempt: i32,
+}
+
+/// Why a job's work did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It may go better later: the job is tried again until its attempts are used up.
+    Retry(String),
+    /// It will not go better: the job is given up.
+    Permanent(String),
+}
+
+/// What became of a job that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It will be tried again.
+    WillRetry,
+    /// It counts as failed.
+    GivenUp,
+}
+
+/// Why a holder's write was not made. In either case nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// The lease is not the newest one any more: the holder stops, what it does is no longer its business.
+    #[error("the lease on job `{job_id}` is lost: another holder has taken the job, or it is finished")]
+    Lost {
+        /// The job that the lease was for.
+        job_id: Uuid,
+    },
+    /// The record failed, the lease may still be good.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Lease {
+    /// The job that it is for.
+    pub fn job_id(&self) -> Uuid {
+        self.job_id
+    }
+
+    /// Grows from lease to lease, over all jobs: give it along to whatever must refuse a stale holder.
+    pub fn token(&self) -> i64 {
+        self.token
+    }
+
+    /// Whether the write of a guarded statement was made.
+    fn held(&self, rows: u64) -> Result<(), LeaseError> {
+        if rows == 1 { Ok(()) } else { Err(LeaseError::Lost { job_id: self.job_id }) }
+    }
+}
+
+impl From<sqlx::Error> for LeaseError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(Error::from(error))
+    }
+}
+
+impl Jobs<'_> {
+    /// Takes the job of one of these kinds that has waited longest, if any is due and not held.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn lease(
+        &self,
+        kinds: &[String],
+        holder: &str,
+        duration: Duration,
+    ) -> Result<Option<LeasedJob>, Error> {
+        let row = sqlx::query!(
+            "WITH due AS (
+                 SELECT id FROM jobs
+                 WHERE finished_at IS NULL
+                   AND kind = ANY($1)
+                   AND run_after <= now()
+                   AND attempts < max_attempts
+                   AND (lease_expires_at IS NULL OR lease_expires_at <= now())
+                 ORDER BY run_after, id
+                 LIMIT 1
+                 FOR UPDATE SKIP LOCKED
+             )
+             UPDATE jobs
+             SET lease_holder = $2, lease_expires_at = now() + make_interval(secs => $3),
+                 fencing_token = nextval('job_fencing_tokens'), attempts = attempts + 1
+             FROM due
+             WHERE jobs.id = due.id
+             RETURNING jobs.id, kind, payload, request_id, attempts, fencing_token",
+            kinds,
+            holder,
+            duration.as_secs_f64(),
+        )
+        .fetch_optional(self.pool)
+        .await?;
+        Ok(row.map(|row| LeasedJob {
+            lease: Lease { job_id: row.id, token: row.fencing_token },
+            kind: row.kind,
+            payload: row.payload,
+            request_id: row.request_id,
+            attempt: row.attempts,
+        }))
+    }
+
+    /// Lets the lease run for `duration` from now.
+    ///
+    /// # Errors
+    /// The lease is lost, or the database fails.
+    pub async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), LeaseError> {
+        let renewed = sqlx::query!(
+            "UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
+             WHERE id = $1 AND fencing_token = $2 AND lease_holder IS NOT NULL",
+            lease.job_id,
+            lease.token,
+            duration.as_secs_f64(),
+        )
+        .execute(self.pool)
+        .await?;
+        lease.held(renewed.rows_affected())
+    }
+
+    /// Ends the job as done, and puts on the record what it did: both or neither. So a job that runs twice
+    /// leaves its entries once.
+    ///
+    /// # Errors
+    /// The lease is lost, an entry breaks the record's rules, or the database fails.
+    pub async fn finish(
+        &self,
+        lease: &Lease,
+        entries: &[NewEntry],
+        origin: &Origin,
+    ) -> Result<(), LeaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let finished = sqlx::query!(
+            "UPDATE jobs
+             SET finished_at = now(), outcome = 'succeeded', lease_holder = NULL, lease_expires_at = NULL
+             WHERE id = $1 AND fencing_token = $2 AND lease_holder IS NOT NULL",
+            lease.job_id,
+            lease.token,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        lease.held(finished.rows_affected())?;
+        for entry in entries {
+            audit::insert(&mut transaction, entry, origin).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Ends the attempt as failed. The job is tried again after a wait that doubles with each attempt, or given up.
+    ///
+    /// # Errors
+    /// The lease is lost, or the database fails.
+    pub async fn fail(&self, job: &LeasedJob, failure: &Failure) -> Result<Ended, LeaseError> {
+        let (error, retry) = match failure {
+            Failure::Retry(error) => (error, true),
+            Failure::Permanent(error) => (error, false),
+        };
+        let given_up = sqlx::query_scalar!(
+            r#"UPDATE jobs
+               SET lease_holder = NULL, lease_expires_at = NULL, last_error = $3,
+                   run_after = now() + make_interval(secs => $4),
+                   finished_at = CASE WHEN $5 AND attempts < max_attempts THEN NULL ELSE now() END,
+                   outcome = CASE WHEN $5 AND attempts < max_attempts THEN NULL ELSE 'failed' END
+               WHERE id = $1 AND fencing_token = $2 AND lease_holder IS NOT NULL
+               RETURNING finished_at IS NOT NULL AS "given_up!""#,
+            job.lease.job_id,
+            job.lease.token,
+            error,
+            backoff(job.attempt).as_secs_f64(),
+            retry,
+        )
+        .fetch_optional(self.pool)
+        .await?;
+        job.lease.held(u64::from(given_up.is_some()))?;
+        Ok(if given_up == Some(true) { Ended::GivenUp } else { Ended::WillRetry })
+    }
+
+    /// Gives the job back untouched, for whoever comes next: the attempt does not count.
+    ///
+    /// # Errors
+    /// The lease is lost, or the database fails.
+    pub async fn give_back(&self, lease: &Lease) -> Result<(), LeaseError> {
+        let given_back = sqlx::query!(
+            "UPDATE jobs SET lease_holder = NULL, lease_expires_at = NULL, attempts = attempts - 1
+             WHERE id = $1 AND fencing_token = $2 AND lease_holder IS NOT NULL",
+            lease.job_id,
+            lease.token,
+        )
+        .execute(self.pool)
+        .await?;
+        lease.held(given_back.rows_affected())
+    }
+}
