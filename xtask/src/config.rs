@@ -9,17 +9,18 @@ pub(crate) const CONFIG_FILE: &str = ".config/xtask.toml";
 
 /// The whole file. Every table and key may be left out.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Config {
     pub(crate) postgres: Postgres,
     pub(crate) roles: Roles,
     pub(crate) migrations: Migrations,
     pub(crate) images: Images,
-    pub(crate) house: House,
+    /// Without this table there are no rules to judge.
+    pub(crate) house: Option<House>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Postgres {
     /// Major version that production runs.
     pub(crate) major: u32,
@@ -29,7 +30,7 @@ pub(crate) struct Postgres {
 
 /// The three roles of the migration gate.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Roles {
     /// Made what production began with.
     pub(crate) owner: String,
@@ -40,7 +41,7 @@ pub(crate) struct Roles {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Migrations {
     /// Folder of the migrations.
     pub(crate) path: String,
@@ -51,7 +52,7 @@ pub(crate) struct Migrations {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Images {
     /// The most that one image may take on disk, in megabytes of 1,000,000 bytes.
     pub(crate) max_size_mb: u64,
@@ -71,7 +72,7 @@ pub(crate) struct Base {
 
 /// The architecture's own rules.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct House {
     /// The most lines of a source file before its tests.
     pub(crate) max_file_lines: usize,
@@ -154,7 +155,7 @@ impl Config {
 
 /// One line for an error in a TOML file: file, line, what is wrong, and the nearest key that exists.
 pub(crate) fn located(text: &str, file: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map_or(line, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+    let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
     let what = error.message().lines().collect::<Vec<_>>().join(" ");
     let hint = nearest_key(&what).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
     format!("{file}:{line}: {what}{hint}")

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
     sync::OnceLock,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -41,9 +40,9 @@ impl Context {
         Ok(Self { root, home, config, metadata, run_id: run_id(), tools: OnceLock::new() })
     }
 
-    /// Where everything that xtask makes in this workspace goes.
+    /// Where everything that xtask makes in this workspace goes, also when cargo's target folder lies elsewhere.
     pub(crate) fn target(&self) -> PathBuf {
-        self.metadata.target_directory.join("xtask").into_std_path_buf()
+        self.root.join("target").join("xtask")
     }
 
     /// A child that runs at the workspace's root and carries the run's id.
@@ -87,13 +86,22 @@ impl Context {
         if let Some(folder) = self.tools.get() {
             return Ok(folder.join(name));
         }
-        let build = self
-            .cargo()
-            .folder(&self.home)
-            .args(["build", "--quiet", "--locked", "--package", "migration-gate", "--package", "scratch-postgres"]);
+        let build = self.cargo().folder(&self.home).args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "migration-gate",
+            "--package",
+            "scratch-postgres",
+        ]);
         let built = build.run()?;
         if !built.success() {
-            bail!("the gate's own tools do not compile; see `{}`\n{}", build.display(), built.stderr.trim_end());
+            bail!(
+                "the gate's own tools do not compile; see `{}`\n{}",
+                build.display(),
+                built.stderr.trim_end()
+            );
         }
         let target = if self.home == self.root {
             self.metadata.target_directory.clone().into_std_path_buf()
@@ -102,13 +110,6 @@ impl Context {
         };
         Ok(self.tools.get_or_init(|| target.join("debug")).join(name))
     }
-}
-
-/// Whether a program answers; its output does not matter.
-pub(crate) fn answers(program: &str, arguments: &[&str]) -> bool {
-    let process = Process::new(program).args(arguments);
-    let Ok(mut child) = process.spawn(Stdio::null(), Stdio::null(), Stdio::null()) else { return false };
-    child.wait().is_ok_and(|status| status.success())
 }
 
 fn metadata(folder: &Path) -> anyhow::Result<Metadata> {
@@ -121,7 +122,9 @@ fn metadata(folder: &Path) -> anyhow::Result<Metadata> {
         Err(cargo_metadata::Error::CargoMetadata { stderr }) => {
             bail!("no usable cargo workspace in `{}`: {}", folder.display(), stderr.trim())
         }
-        Err(error) => Err(error).with_context(|| format!("cannot read the workspace in `{}`", folder.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read the workspace in `{}`", folder.display()))
+        }
     }
 }
 

@@ -1,2 +1,33 @@
-//! xtask.
-fn main() {}
+//! `cargo xtask`: the gate, its set-up and its tools.
+//!
+//! Thin on purpose: what is heavy is a binary of its own in the workspace, which this one runs.
+
+mod cli;
+mod commands;
+mod config;
+mod context;
+mod doctor;
+mod engine;
+mod events;
+mod images;
+mod interrupt;
+mod lock;
+mod outcome;
+mod podman;
+mod process;
+mod report;
+mod scratch;
+mod services;
+mod setup;
+mod steps;
+mod terminal;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    ExitCode::from(commands::run(cli))
+}

@@ -99,7 +99,14 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn error(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), level: Level::Error, file: None, line: None, message: message.into(), fix: None }
+        Self {
+            code: code.into(),
+            level: Level::Error,
+            file: None,
+            line: None,
+            message: message.into(),
+            fix: None,
+        }
     }
 
     pub(crate) fn warning(code: &str, message: impl Into<String>) -> Self {
@@ -123,8 +130,8 @@ impl Finding {
 pub(crate) enum Outcome {
     /// Judged: red when one of the findings is an error.
     Judged(Vec<Finding>),
-    /// Judged red, and the tool's own output says why; shown once.
-    ToolFailed(Vec<Finding>),
+    /// Judged red by a tool, whose own words (the relevant part of its output) are shown once.
+    ToolFailed { findings: Vec<Finding>, output: String },
     /// Does not apply to this workspace, and why.
     Skipped(String),
 }

@@ -18,18 +18,58 @@ use crate::interrupt;
 
 /// Variables that a child may see. Everything else of the caller's stays out, so that a laptop and a runner agree.
 const ALLOWED: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "COLUMNS", "TMPDIR", "TZ", "CI", "RUSTUP_HOME",
-    "RUSTUP_AUTO_INSTALL", "RUSTUP_DIST_SERVER", "RUSTUP_UPDATE_ROOT", "CARGO_HOME", "CARGO_TARGET_DIR",
-    "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_JOBS", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST", "CONTAINER_HOST",
-    "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "COLUMNS",
+    "TMPDIR",
+    "TZ",
+    "CI",
+    "RUSTUP_HOME",
+    "RUSTUP_AUTO_INSTALL",
+    "RUSTUP_DIST_SERVER",
+    "RUSTUP_UPDATE_ROOT",
+    "CARGO_HOME",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_BUILD_JOBS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
+    "CONTAINERS_CONF",
+    "CONTAINERS_CONF_OVERRIDE",
+    "CONTAINERS_STORAGE_CONF",
+    "CONTAINERS_REGISTRIES_CONF",
     "REGISTRY_AUTH_FILE",
 ];
 
 /// Prefixes of variables that a child may see: cargo's network and registries, XDG folders, the tool's own.
-const ALLOWED_PREFIXES: &[&str] =
-    &["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_SOURCE_", "INSTA_", "XDG_", "XTASK_"];
+const ALLOWED_PREFIXES: &[&str] = &[
+    "CARGO_HTTP_",
+    "CARGO_NET_",
+    "CARGO_REGISTRIES_",
+    "CARGO_REGISTRY_",
+    "CARGO_SOURCE_",
+    "INSTA_",
+    "XDG_",
+    "XTASK_",
+];
 
 /// How much of a child's output is kept in memory, per stream; the log has all of it.
 const KEPT_BYTES: usize = 8 << 20;
@@ -95,7 +135,7 @@ impl Log {
     fn write(&self, bytes: &[u8]) {
         // A full disk must not end the run from inside a reader; the report's own write tells it.
         if let Ok(mut file) = self.file.lock() {
-            drop(file.write_all(bytes));
+            file.write_all(bytes).ok();
         }
     }
 }
@@ -213,12 +253,11 @@ impl Process {
         let stderr = child.stderr.take().map(|it| Reader::start(it, self.log.clone()));
         if let (Some(mut stdin), Some(bytes)) = (child.stdin.take(), self.input.clone()) {
             // A child that does not read its input ends by itself; that is its verdict, not ours.
-            thread::spawn(move || drop(stdin.write_all(&bytes)));
+            thread::spawn(move || stdin.write_all(&bytes).ok());
         }
         let status = self.wait(&mut child, &group)?;
         drop(group);
-        let finished =
-            Finished { status, stdout: Reader::finish(stdout), stderr: Reader::finish(stderr) };
+        let finished = Finished { status, stdout: Reader::finish(stdout), stderr: Reader::finish(stderr) };
         if interrupt::requested() { Err(ProcessError::Interrupted) } else { Ok(finished) }
     }
 
@@ -277,14 +316,14 @@ impl Reader {
                     kept.drain(..over);
                 }
             }
-            drop(end.send(()));
+            end.send(()).ok();
         });
         Self { kept, ended }
     }
 
     fn finish(reader: Option<Self>) -> String {
         let Some(reader) = reader else { return String::new() };
-        drop(reader.ended.recv_timeout(PIPE_GRACE));
+        reader.ended.recv_timeout(PIPE_GRACE).ok();
         let kept = reader.kept.lock().map(|it| it.clone()).unwrap_or_default();
         String::from_utf8_lossy(&kept).into_owned()
     }
@@ -304,7 +343,11 @@ fn is_allowed(name: &str) -> bool {
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:@,%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -319,7 +362,9 @@ mod tests {
 
     #[test]
     fn what_cargo_sets_for_xtask_and_what_points_at_a_database_stays_out() {
-        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_CFG_UNIX", "RUSTFLAGS", "DATABASE_URL", "PGHOST"] {
+        for name in
+            ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_CFG_UNIX", "RUSTFLAGS", "DATABASE_URL", "PGHOST"]
+        {
             assert!(!is_allowed(name), "{name}");
         }
         for name in ["PATH", "HTTPS_PROXY", "XTASK_POSTGRES", "CARGO_REGISTRIES_ACME_INDEX"] {
@@ -335,7 +380,8 @@ mod tests {
 
     #[test]
     fn a_child_that_takes_too_long_is_stopped_with_all_that_it_started() {
-        let error = Process::new("sh").args(["-c", "sleep 600 & wait"]).timeout(Duration::from_millis(100)).run();
+        let error =
+            Process::new("sh").args(["-c", "sleep 600 & wait"]).timeout(Duration::from_millis(100)).run();
         assert!(matches!(error, Err(ProcessError::TimedOut { .. })), "{error:?}");
     }
 }

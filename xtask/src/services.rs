@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_service_comes_after_the_one_that_it_forwards_to() {
-        let ordered = in_order(vec![service("a", Some("b")), service("b", Some("c")), service("c", None)]).unwrap();
+        let ordered =
+            in_order(vec![service("a", Some("b")), service("b", Some("c")), service("c", None)]).unwrap();
         assert_eq!(ordered.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["c", "b", "a"]);
     }
 

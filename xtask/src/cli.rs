@@ -1,0 +1,112 @@
+//! The command line: what can be typed, and what it is lowered to.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+
+use crate::steps::STEPS;
+
+/// From a commit to images: the gate, its set-up and its tools.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Work on the cargo workspace in this folder instead of the tool's own
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub(crate) directory: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gate, or the named steps of it
+    Ci(CiArgs),
+    /// Run the test suite on a Postgres of its own
+    Test(TestArgs),
+    /// Show everything that is missing on this machine, each with the command that helps
+    Doctor {
+        /// Install what is missing
+        #[arg(long)]
+        fix: bool,
+    },
+    /// Show the log of a step's last run
+    Log {
+        #[arg(value_name = "STEP", value_parser = step_names())]
+        step: String,
+    },
+    /// What works on a scratch database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// The migration gate
+    #[command(subcommand)]
+    Migrations(MigrationsCommand),
+    /// Runtime images and the bases that they are built from
+    #[command(subcommand)]
+    Images(ImagesCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CiArgs {
+    /// Steps to run, in the gate's own order; all without any
+    #[arg(value_name = "STEP", value_parser = step_names())]
+    pub(crate) steps: Vec<String>,
+    /// First install or build what is missing
+    #[arg(long)]
+    pub(crate) setup: bool,
+    /// Run all steps, also after one failed
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Show what would run, and run nothing
+    #[arg(long, conflicts_with_all = ["list", "setup"])]
+    pub(crate) plan: bool,
+    /// List the steps and what each proves
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// How to talk: `human` and `plain` for people, `json` for one event a line
+    #[arg(long, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
+    pub(crate) message_format: MessageFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MessageFormat {
+    Human,
+    Plain,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// First install or build what is missing
+    #[arg(long)]
+    pub(crate) setup: bool,
+    /// Profile of `.config/nextest.toml`, such as `long`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// What nextest is given besides, such as a filter; doctests are left out then
+    #[arg(last = true, value_name = "NEXTEST ARGUMENT")]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Refresh `.sqlx` from a scratch database with all migrations
+    Prepare,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MigrationsCommand {
+    /// Judge the migrations as production would
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImagesCommand {
+    /// Build the image of every service
+    Build,
+    /// Make sure of the base images: pull them, or make stand-ins from packages
+    Bases,
+}
+
+fn step_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(STEPS.iter().map(|step| step.name))
+}

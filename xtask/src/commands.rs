@@ -1,0 +1,238 @@
+//! What each command does; the one place that prints errors and decides the exit code.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the tool talks")]
+
+use std::{collections::BTreeMap, io};
+
+use crate::{
+    cli::{CiArgs, Cli, Command, DbCommand, ImagesCommand, MessageFormat, MigrationsCommand, TestArgs},
+    config::ConfigError,
+    context::Context,
+    doctor,
+    engine::{self, OnFailure, Plan},
+    events::Listener,
+    images, interrupt,
+    lock::RunLock,
+    outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, StepError, StepResult},
+    process::{Log, ProcessError},
+    report::Report,
+    setup,
+    steps::{self, STEPS, Step},
+    terminal::{Json, Plain},
+    tools,
+};
+
+/// Runs what was typed and returns the exit code.
+pub(crate) fn run(cli: Cli) -> u8 {
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = exit_code(&error);
+            if code == EXIT_INTERRUPTED {
+                eprintln!("interrupted");
+            } else {
+                eprintln!("error: {error:#}");
+            }
+            code
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<u8> {
+    if let Command::Ci(CiArgs { list: true, .. }) = &cli.command {
+        list();
+        return Ok(EXIT_GREEN);
+    }
+    interrupt::listen()?;
+    let cx = Context::load(cli.directory.as_deref()).map_err(unusable)?;
+    match cli.command {
+        Command::Ci(args) => ci(&cx, &args),
+        Command::Test(args) => test(&cx, args),
+        Command::Doctor { fix: true } => {
+            setup::run(&cx, &names(&all()))?;
+            doctor::run(&cx)
+        }
+        Command::Doctor { fix: false } => doctor::run(&cx),
+        Command::Log { step } => log(&cx, &step),
+        Command::Db(DbCommand::Prepare) => {
+            let done = "`.sqlx` is what the queries say";
+            alone(&cx, "sqlx", done, &steps::sqlx::refresh)
+        }
+        Command::Migrations(MigrationsCommand::Check) => ci(&cx, &only("migrations")),
+        Command::Images(ImagesCommand::Build) => alone(&cx, "images", "the images are built", &images::build),
+        Command::Images(ImagesCommand::Bases) => alone(&cx, "images", "the bases are there", &images::bases),
+    }
+}
+
+fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
+    let steps = Step::selected(&args.steps);
+    if args.plan {
+        plan(cx, &steps);
+        return Ok(EXIT_GREEN);
+    }
+    let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
+    let table = |step: &Step, cx: &Context, log: &Log| (step.run)(cx, log);
+    let wanted = Wanted { command: "ci", steps, on_failure, format: args.message_format, setup: args.setup };
+    gate(cx, wanted, &table)
+}
+
+fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
+    let selection = steps::test::Selection { profile: args.profile, arguments: args.arguments };
+    let narrowed = |_: &Step, cx: &Context, log: &Log| steps::test::run(cx, log, &selection);
+    let wanted = Wanted {
+        command: "test",
+        steps: Step::selected(&["test".into()]),
+        on_failure: OnFailure::Stop,
+        format: MessageFormat::Human,
+        setup: args.setup,
+    };
+    gate(cx, wanted, &narrowed)
+}
+
+/// A run of the gate, as it was asked for.
+struct Wanted {
+    command: &'static str,
+    steps: Vec<&'static Step>,
+    on_failure: OnFailure,
+    format: MessageFormat,
+    setup: bool,
+}
+
+fn gate(
+    cx: &Context,
+    wanted: Wanted,
+    run: &dyn Fn(&Step, &Context, &Log) -> StepResult,
+) -> anyhow::Result<u8> {
+    let _lock =
+        RunLock::take(cx, |holder| eprintln!("another run holds this checkout ({holder}); waiting for it"))?;
+    engine::clear_logs(cx, &wanted.steps)
+        .map_err(|error| anyhow::anyhow!("cannot write `{}`: {error}", cx.shown(&cx.target())))?;
+    let applicable: Vec<&'static Step> =
+        wanted.steps.iter().copied().filter(|step| (step.skip)(cx).is_none()).collect();
+    if wanted.setup {
+        setup::run(cx, &names(&applicable))?;
+    }
+    let missing = missing(cx, &applicable);
+    let plan =
+        Plan { command: wanted.command, steps: wanted.steps, on_failure: wanted.on_failure, missing, run };
+    let mut report = Report::new(&cx.target());
+    let mut terminal: Box<dyn Listener> = match wanted.format {
+        MessageFormat::Human | MessageFormat::Plain => Box::new(Plain::new(io::stdout())),
+        MessageFormat::Json => Box::new(Json(io::stdout())),
+    };
+    let run = engine::run(cx, plan, &mut [&mut report, terminal.as_mut()])?;
+    Ok(run.verdict.exit_code())
+}
+
+/// What this machine lacks for each step, told before anything runs.
+fn missing(cx: &Context, steps: &[&'static Step]) -> BTreeMap<&'static str, StepError> {
+    let mut found = BTreeMap::new();
+    for step in steps {
+        let missing = tools::missing(cx, &[step.name]);
+        if missing.is_empty() {
+            continue;
+        }
+        let lacks: Vec<String> =
+            missing.iter().map(|it| format!("`{}` is missing: {}", it.name, it.command)).collect();
+        found.insert(
+            step.name,
+            StepError::environment(lacks.join("\n"), format!("cargo xtask ci --setup {}", step.name)),
+        );
+    }
+    found
+}
+
+/// Runs one piece of work outside the gate, with a log of its own, and says how it ended.
+fn alone(
+    cx: &Context,
+    name: &'static str,
+    done: &str,
+    work: &dyn Fn(&Context, &Log) -> StepResult,
+) -> anyhow::Result<u8> {
+    let table = |_: &Step, cx: &Context, log: &Log| work(cx, log);
+    let wanted = Wanted {
+        command: name,
+        steps: Step::selected(&[name.into()]),
+        on_failure: OnFailure::Stop,
+        format: MessageFormat::Human,
+        setup: false,
+    };
+    let code = gate(cx, wanted, &table)?;
+    if code == EXIT_GREEN {
+        println!("{done}");
+    }
+    Ok(code)
+}
+
+fn only(step: &str) -> CiArgs {
+    CiArgs {
+        steps: vec![step.into()],
+        setup: false,
+        keep_going: false,
+        plan: false,
+        list: false,
+        message_format: MessageFormat::Human,
+    }
+}
+
+fn all() -> Vec<&'static Step> {
+    STEPS.iter().collect()
+}
+
+fn names(steps: &[&'static Step]) -> Vec<&'static str> {
+    steps.iter().map(|step| step.name).collect()
+}
+
+fn list() {
+    let width = STEPS.iter().map(|it| it.name.len()).max().unwrap_or_default();
+    for step in STEPS {
+        let lane = format!("{:?}", step.lane).to_lowercase();
+        println!("{:width$}  {lane:8}  {}", step.name, step.proves);
+    }
+}
+
+fn plan(cx: &Context, steps: &[&'static Step]) {
+    let width = steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
+    for step in steps {
+        match (step.skip)(cx) {
+            Some(reason) => println!("{:width$}  skip  {reason}", step.name),
+            None => println!("{:width$}  run   {}", step.name, step.proves),
+        }
+    }
+}
+
+fn log(cx: &Context, step: &str) -> anyhow::Result<u8> {
+    let path = cx.target().join("logs").join(format!("{step}.log"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            print!("{text}");
+            Ok(EXIT_GREEN)
+        }
+        Err(_) => anyhow::bail!("`{step}` has no log in this checkout; run `cargo xtask ci {step}` first"),
+    }
+}
+
+/// A workspace or a configuration that cannot be used is wrong usage.
+#[derive(Debug)]
+struct Unusable(anyhow::Error);
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+fn unusable(error: anyhow::Error) -> anyhow::Error {
+    Unusable(error).into()
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if interrupt::requested() || matches!(error.downcast_ref(), Some(ProcessError::Interrupted)) {
+        EXIT_INTERRUPTED
+    } else if error.is::<Unusable>() || error.is::<ConfigError>() {
+        EXIT_USAGE
+    } else {
+        EXIT_ENVIRONMENT
+    }
+}

@@ -1,0 +1,1 @@
+//! podman: placeholder, about to be replaced.

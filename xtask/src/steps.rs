@@ -1,0 +1,65 @@
+//! The gate's steps: one table, in the order in which they run, cheapest first.
+//!
+//! **To add a step, add a line to [`STEPS`] and the function that it names.** The command line, the plan, the report
+//! and the documentation derive from the table or are checked against it.
+
+mod clippy;
+mod fmt;
+mod house;
+mod migrations;
+pub(crate) mod sqlx;
+pub(crate) mod test;
+
+use serde::Serialize;
+
+use crate::{context::Context, images, outcome::StepResult, process::Log};
+
+/// What a step holds while it runs; steps of one lane run in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Lane {
+    /// Nothing but the sources.
+    Source,
+    /// cargo's build directory.
+    Compile,
+    /// A scratch Postgres.
+    Database,
+    /// podman's storage.
+    Image,
+}
+
+/// One step of the gate.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) lane: Lane,
+    /// What holds when it is green, as the rest of a sentence.
+    pub(crate) proves: &'static str,
+    /// The command that mends what it finds, where one does.
+    pub(crate) fix: Option<&'static str>,
+    /// Why it does not apply to a workspace, where it does not.
+    pub(crate) skip: fn(&Context) -> Option<String>,
+    pub(crate) run: fn(&Context, &Log) -> StepResult,
+}
+
+#[rustfmt::skip] // a line a step
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "fmt",        lane: Lane::Source,   proves: "the sources are formatted",                                   fix: Some("cargo fmt --all"),                                        skip: never,                run: fmt::check },
+    Step { name: "house",      lane: Lane::Source,   proves: "the architecture's own rules hold",                           fix: None,                                                           skip: house::skip,          run: house::check },
+    Step { name: "clippy",     lane: Lane::Compile,  proves: "clippy and rustc have no warning",                            fix: Some("cargo clippy --fix --allow-dirty --workspace --all-targets"), skip: never,                run: clippy::check },
+    Step { name: "test",       lane: Lane::Compile,  proves: "tests and doctests pass, on a real Postgres",                 fix: None,                                                           skip: never,                run: test::check },
+    Step { name: "sqlx",       lane: Lane::Database, proves: "`.sqlx` holds what the queries say against the schema",       fix: Some("cargo xtask db prepare"),                                 skip: sqlx::skip,           run: sqlx::check },
+    Step { name: "migrations", lane: Lane::Database, proves: "production would accept the migrations, role by role",        fix: None,                                                           skip: migrations::skip,     run: migrations::check },
+    Step { name: "images",     lane: Lane::Image,    proves: "every runtime image builds, starts, turns healthy and stops", fix: None,                                                           skip: images::skip,         run: images::check },
+];
+
+impl Step {
+    /// The named steps in the table's order; all without names.
+    pub(crate) fn selected(names: &[String]) -> Vec<&'static Self> {
+        STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect()
+    }
+}
+
+fn never(_: &Context) -> Option<String> {
+    None
+}

@@ -1,0 +1,56 @@
+//! `migrations`: the migration gate, on a cluster of its own.
+
+use crate::{
+    context::Context,
+    outcome::{Finding, Outcome, StepError, StepResult},
+    process::{Finished, Log, Process},
+};
+
+pub(crate) fn skip(cx: &Context) -> Option<String> {
+    cx.migrations().is_none().then(|| format!("no migrations in `{}`", cx.config.migrations.path))
+}
+
+pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
+    let process = gate(cx, "check")?.args(["--message-format", "json"]);
+    let finished = process.log(log).run()?;
+    let findings: Vec<Finding> =
+        finished.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    match finished.code() {
+        0 | 1 => judged(findings, &finished),
+        3 => Err(StepError::environment(said(&finished), "cargo xtask doctor")),
+        _ => Err(StepError::Other(anyhow::anyhow!("{}", said(&finished)))),
+    }
+}
+
+/// The gate's binary with what this workspace's configuration says of migrations and roles.
+pub(crate) fn gate(cx: &Context, command: &str) -> anyhow::Result<Process> {
+    let settings = &cx.config.migrations;
+    let roles = &cx.config.roles;
+    let mut process = cx.process(cx.gate_binary("migration-gate")?).arg(command);
+    process = process.args(["--migrations", &settings.path, "--ledger", &settings.ledger]);
+    process = process.args(["--owner", &roles.owner, "--deployer", &roles.deployer, "--app", &roles.app]);
+    if cx.root.join(&settings.prelude).is_file() {
+        process = process.args(["--prelude", &settings.prelude]);
+    }
+    Ok(process)
+}
+
+/// What the gate said to people, in one line.
+pub(crate) fn said(finished: &Finished) -> String {
+    let text = finished.stderr.trim();
+    if text.is_empty() {
+        format!("the migration gate ended with exit code {} and said nothing", finished.code())
+    } else {
+        text.into()
+    }
+}
+
+/// A gate that ends with 1 found an error; one that does not say which has failed itself.
+fn judged(findings: Vec<Finding>, finished: &Finished) -> StepResult {
+    let red = findings.iter().any(|it| it.level == crate::outcome::Level::Error);
+    if red == (finished.code() == 1) {
+        Ok(Outcome::Judged(findings))
+    } else {
+        Err(StepError::Other(anyhow::anyhow!("the migration gate contradicts itself: {}", said(finished))))
+    }
+}

@@ -1,0 +1,162 @@
+//! The run for people, in plain lines: one a step, a failure once in full, and what to type in the end.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use crate::{
+    events::{Event, Listener, RunRecord, StepRecord},
+    outcome::{Finding, Level, Status, Verdict},
+};
+
+/// The most lines of a tool's own output that are shown; the log has all.
+const SHOWN_LINES: usize = 60;
+
+/// Writes what happens as lines of text.
+pub(crate) struct Plain<W> {
+    out: W,
+    width: usize,
+}
+
+impl<W: Write> Plain<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, width: 0 }
+    }
+
+    fn step(&mut self, step: &StepRecord, output: Option<&str>) -> io::Result<()> {
+        let width = self.width;
+        let (word, tail) = match step.status {
+            Status::Passed => ("ok", took(step.duration_ms)),
+            Status::Failed => ("FAILED", took(step.duration_ms)),
+            Status::Skipped => ("skipped", step.reason.clone()),
+            Status::Cancelled => ("cancelled", step.reason.clone()),
+            Status::Environment => ("UNJUDGED", step.reason.clone()),
+        };
+        let mut tail = tail.lines();
+        writeln!(self.out, "{:width$}  {word:9}  {}", step.name, tail.next().unwrap_or_default())?;
+        for line in tail {
+            writeln!(self.out, "    {line}")?;
+        }
+        if step.status == Status::Environment {
+            return Ok(());
+        }
+        match output {
+            Some(output) => self.tool_output(output, &step.log),
+            None => step.findings.iter().try_for_each(|it| self.finding(it)),
+        }
+    }
+
+    fn tool_output(&mut self, output: &str, log: &str) -> io::Result<()> {
+        let lines: Vec<&str> = output.trim_matches('\n').lines().collect();
+        for line in lines.iter().take(SHOWN_LINES) {
+            writeln!(self.out, "    {line}")?;
+        }
+        if lines.len() > SHOWN_LINES {
+            writeln!(self.out, "    … {} more lines in {log}", lines.len() - SHOWN_LINES)?;
+        }
+        Ok(())
+    }
+
+    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        let place = match (&finding.file, finding.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: "),
+            (Some(file), None) => format!("{file}: "),
+            _ => String::new(),
+        };
+        let level = match finding.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+        };
+        writeln!(self.out, "    {place}{level}[{}]", finding.code)?;
+        for line in finding.message.lines() {
+            writeln!(self.out, "      {line}")?;
+        }
+        for line in finding.fix.iter().flat_map(|it| it.lines()) {
+            writeln!(self.out, "      fix: {line}")?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, run: &RunRecord) -> io::Result<()> {
+        let count = |status| run.steps.iter().filter(|it| it.status == status).count();
+        let counts = [
+            (count(Status::Passed), "passed"),
+            (count(Status::Failed), "failed"),
+            (count(Status::Environment), "could not be judged"),
+            (count(Status::Skipped), "skipped"),
+            (count(Status::Cancelled), "cancelled"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().filter(|it| it.0 > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        writeln!(self.out)?;
+        for step in &run.steps {
+            if matches!(step.status, Status::Failed | Status::Environment) {
+                self.helps(step)?;
+            }
+        }
+        let word = match run.verdict {
+            Verdict::Green => "green",
+            Verdict::Red => "RED",
+            Verdict::Environment => "NOT JUDGED: this machine lacks something",
+            Verdict::Interrupted => "INTERRUPTED",
+        };
+        writeln!(self.out, "{word}  {}  {}", counts.join(", "), took(run.duration_ms))
+    }
+
+    /// What to type about a step that is not green.
+    fn helps(&mut self, step: &StepRecord) -> io::Result<()> {
+        writeln!(self.out, "{}", step.name)?;
+        if !step.log.is_empty() {
+            writeln!(self.out, "    log        {}", step.log)?;
+        }
+        writeln!(self.out, "    reproduce  cargo xtask ci {}", step.name)?;
+        match &step.fix {
+            Some(fix) => writeln!(self.out, "    fix        {fix}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<W: Write> Listener for Plain<W> {
+    fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        match event {
+            Event::RunStarted { run } => {
+                self.width = run.steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
+            }
+            Event::StepStarted { .. } => {}
+            Event::StepFinished { step, output } => self.step(step, *output)?,
+            Event::RunFinished { run } => {
+                for step in run.steps.iter().filter(|it| it.status == Status::Cancelled && it.log.is_empty())
+                {
+                    self.step(step, None)?;
+                }
+                self.end(run)?;
+            }
+        }
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Writes each event as one line of JSON.
+pub(crate) struct Json<W>(pub(crate) W);
+
+impl<W: Write> Listener for Json<W> {
+    fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        event.serialize(&mut serde_json::Serializer::new(&mut self.0))?;
+        writeln!(self.0)?;
+        Ok(self.0.flush()?)
+    }
+}
+
+fn took(ms: u64) -> String {
+    let duration = Duration::from_millis(ms);
+    if duration.as_secs() < 60 {
+        format!("{:.1} s", duration.as_secs_f64())
+    } else {
+        format!("{} min {:02} s", duration.as_secs() / 60, duration.as_secs() % 60)
+    }
+}
