@@ -17,6 +17,8 @@ use signal_hook::{
     iterator::Signals,
 };
 
+use crate::watchdog;
+
 /// How long children have to clean up after the first signal.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -56,6 +58,7 @@ impl Group {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         if let (Some(pid), Ok(mut groups)) = (pid, GROUPS.lock()) {
             groups.push(pid);
+            watchdog::tell('+', pid);
         }
         // A signal that came between the spawn and here found no group to signal.
         if let (Some(pid), true) = (pid, requested()) {
@@ -76,6 +79,9 @@ impl Drop for Group {
     fn drop(&mut self) {
         if let Ok(mut groups) = GROUPS.lock() {
             groups.retain(|it| Some(*it) != self.0);
+            if let Some(pid) = self.0 {
+                watchdog::tell('-', pid);
+            }
         }
     }
 }

@@ -22,12 +22,17 @@ mod setup;
 mod steps;
 mod terminal;
 mod tools;
+mod watchdog;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(watchdog::ARGUMENT) {
+        watchdog::watch();
+        return ExitCode::SUCCESS;
+    }
     let cli = cli::Cli::parse();
     ExitCode::from(commands::run(cli))
 }

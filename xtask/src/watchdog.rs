@@ -1,0 +1,67 @@
+//! A process beside the run: when the run is killed, what it started is ended all the same.
+//!
+//! It reads `+GROUP` and `-GROUP` lines from the run, one for each child that starts or ends. The end of its input is
+//! the end of the run, however that came.
+
+use std::{
+    collections::HashSet,
+    io::{BufRead as _, Write as _},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, OnceLock},
+    thread,
+    time::{Duration, Instant},
+};
+
+use std::os::unix::process::CommandExt as _;
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+/// How the binary is told to be the watchdog.
+pub(crate) const ARGUMENT: &str = "watchdog";
+/// How long what was left behind has to clean up after itself.
+const GRACE: Duration = Duration::from_secs(8);
+const POLL: Duration = Duration::from_millis(20);
+
+static WATCHDOG: OnceLock<Option<Mutex<Child>>> = OnceLock::new();
+
+/// Tells the watchdog of a process group that began (`+`) or ended (`-`).
+pub(crate) fn tell(sign: char, group: Pid) {
+    let watchdog = WATCHDOG.get_or_init(|| start().ok().map(Mutex::new));
+    if let Some(Ok(mut child)) = watchdog.as_ref().map(Mutex::lock)
+        && let Some(stdin) = &mut child.stdin
+    {
+        writeln!(stdin, "{sign}{}", group.as_raw_nonzero()).ok();
+    }
+}
+
+/// What the watchdog does: waits for the end of the run, then ends what still runs.
+pub(crate) fn watch() {
+    let mut groups = HashSet::new();
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let group = line.get(1..).and_then(|it| it.parse().ok()).and_then(Pid::from_raw);
+        match (line.chars().next(), group) {
+            (Some('+'), Some(group)) => drop(groups.insert(group)),
+            (Some('-'), Some(group)) => drop(groups.remove(&group)),
+            _ => {}
+        }
+    }
+    groups.iter().for_each(|group| kill_process_group(*group, Signal::INT).unwrap_or_default());
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline && groups.iter().any(|group| test_kill_process_group(*group).is_ok()) {
+        thread::sleep(POLL);
+    }
+    groups.iter().for_each(|group| kill_process_group(*group, Signal::KILL).unwrap_or_default());
+}
+
+/// In a group of its own, so that neither Ctrl-C nor the run's end reaches it.
+fn start() -> std::io::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .arg(ARGUMENT)
+        .current_dir("/")
+        .env_clear()
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+}

@@ -1,0 +1,78 @@
+//! Other people's workspaces: what does not apply is skipped with the reason, the rest is judged.
+
+use crate::project::Project;
+
+fn library(source: &str) -> Project {
+    Project::with(&[
+        ("Cargo.toml", "[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \"2024\"\n"),
+        ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"1.0.0\"\n"),
+        ("src/lib.rs", source),
+    ])
+}
+
+/// A library whose only doctest and only unit test hold.
+const SOUND: &str = "//! Tiny.
+
+/// Adds one.
+///
+/// ```
+/// assert_eq!(tiny::next(1), 2);
+/// ```
+pub fn next(number: u32) -> u32 {
+    number + 1
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn one_follows_zero() {
+        assert_eq!(super::next(0), 1);
+    }
+}
+";
+
+#[test]
+fn a_workspace_without_services_or_database_is_judged_by_what_it_has() {
+    let project = library(SOUND);
+    let said = project.xtask(&["ci"]);
+    insta::assert_snapshot!(project.masked(&said.stdout), @"
+    fmt         ok         <time>
+    house       skipped    no `[house]` in `.config/xtask.toml`
+    clippy      ok         <time>
+    test        ok         <time>
+    sqlx        skipped    no `.sqlx`: no query is checked at compile time
+    migrations  skipped    no migrations in `migrations`
+    images      skipped    not yet
+
+    green  3 passed, 4 skipped  <time>
+    ");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn the_plan_says_what_would_be_skipped_and_why() {
+    let project = library(SOUND);
+    let said = project.xtask(&["ci", "--plan"]);
+    insta::assert_snapshot!(said.stdout, @"
+    fmt         run   the sources are formatted
+    house       skip  no `[house]` in `.config/xtask.toml`
+    clippy      run   clippy and rustc have no warning
+    test        run   tests and doctests pass, on a real Postgres
+    sqlx        skip  no `.sqlx`: no query is checked at compile time
+    migrations  skip  no migrations in `migrations`
+    images      skip  not yet
+    ");
+    assert!(!project.root.join("target/xtask/report.json").exists());
+}
+
+#[test]
+fn a_doctest_that_fails_is_a_fault_too() {
+    let project = library(&SOUND.replace("next(1), 2", "next(1), 3"));
+    let said = project.xtask(&["ci", "test"]);
+    assert_eq!(said.code, 1);
+    assert!(said.stdout.contains("left: 2"), "{}", said.stdout);
+    insta::assert_snapshot!(project.verdicts(), @"
+    red
+    test failed doctest-failed
+    ");
+}

@@ -1,0 +1,10 @@
+//! Conversations with the built `cargo xtask`, on a copy of this workspace and on workspaces of its own.
+//!
+//! `project`: the folders that the tests talk about. `usage`: what is typed wrong. `steps`: every step goes red for its
+//! own reason. `runs`: reports, interrupts and two runs at once. `foreign`: other people's workspaces.
+
+mod foreign;
+mod project;
+mod runs;
+mod steps;
+mod usage;

@@ -1,0 +1,169 @@
+//! Reports, interrupts, and two runs at once.
+
+use std::{
+    fs,
+    io::Read as _,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::project::{Project, Said};
+
+/// How long a run may take to come to a point that a test waits for.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A workspace whose only test sleeps until it is told to end, which nobody does.
+fn endless() -> Project {
+    Project::with(&[
+        ("Cargo.toml", "[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \"2024\"\n"),
+        ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"1.0.0\"\n"),
+        (
+            "src/lib.rs",
+            "//! Tiny.\n\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn waits() {\n        std::fs::write(\"started\", std::process::id().to_string()).unwrap();\n        std::thread::sleep(std::time::Duration::from_secs(600));\n    }\n}\n",
+        ),
+    ])
+}
+
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not come within {DEADLINE:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn start(project: &Project, arguments: &[&str]) -> Child {
+    project.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Starts the endless test and waits until it runs; returns the run and the test's process.
+fn started(project: &Project) -> (Child, u32) {
+    let child = start(project, &["ci"]);
+    let mark = project.root.join("started");
+    until("the test", || fs::read_to_string(&mark).is_ok_and(|it| !it.is_empty()));
+    let test = fs::read_to_string(&mark).unwrap().parse().unwrap();
+    (child, test)
+}
+
+fn signal(child: &Child, kind: Signal) {
+    kill_process(Pid::from_child(child), kind).unwrap();
+}
+
+fn alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|it| !it.contains(") Z "))
+}
+
+#[test]
+fn an_interrupted_run_ends_with_130_and_leaves_nothing_running() {
+    let project = endless();
+    let (child, test) = started(&project);
+    signal(&child, Signal::INT);
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}", said.stdout);
+    until("the test's end", || !alive(test));
+    assert!(said.stdout.lines().last().unwrap().starts_with("INTERRUPTED"), "{}", said.stdout);
+    insta::assert_snapshot!(project.verdicts(), @"
+    interrupted
+    fmt passed
+    house skipped
+    clippy passed
+    test cancelled
+    sqlx cancelled
+    migrations cancelled
+    images cancelled
+    ");
+}
+
+#[test]
+fn a_killed_run_leaves_no_earlier_green_and_nothing_running() {
+    let project = endless();
+    let (mut child, test) = started(&project);
+    assert_eq!(project.report()["verdict"], "interrupted");
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    assert_eq!(project.report()["verdict"], "interrupted");
+    until("the test's end", || !alive(test));
+}
+
+#[test]
+fn a_second_run_in_a_checkout_waits_and_says_for_whom() {
+    let project = endless();
+    let (first, _) = started(&project);
+    let mut second = start(&project, &["ci", "fmt"]);
+    let mut stderr = second.stderr.take().unwrap();
+    let mut told = [0_u8; 64];
+    let count = stderr.read(&mut told).unwrap();
+    let told = String::from_utf8_lossy(&told[..count]).into_owned();
+    assert!(told.starts_with(&format!("another run holds this checkout (process {})", first.id())), "{told}");
+    signal(&first, Signal::INT);
+    assert_eq!(Said::from(first.wait_with_output().unwrap()).code, 130);
+    assert_eq!(Said::from(second.wait_with_output().unwrap()).code, 0);
+}
+
+#[test]
+fn the_first_failure_ends_the_run_and_keep_going_does_not() {
+    let project = endless();
+    project.write("src/lib.rs", "//! Tiny.\nfn  unformatted( ) { }\n");
+    assert_eq!(project.xtask(&["ci", "fmt", "clippy"]).code, 1);
+    insta::assert_snapshot!(project.verdicts(), @"
+    red
+    fmt failed unformatted
+    clippy cancelled
+    ");
+    let said = project.xtask(&["ci", "fmt", "clippy", "--keep-going"]);
+    assert_eq!(said.code, 1);
+    insta::assert_snapshot!(project.verdicts(), @"
+    red
+    fmt failed unformatted
+    clippy failed dead_code
+    ");
+    insta::assert_snapshot!(project.masked(&said.stdout), @"
+    fmt     FAILED     <time>
+        Diff in src/lib.rs:1:
+         //! Tiny.
+        -fn  unformatted( ) { }
+        +fn unformatted() {}
+
+    clippy  FAILED     <time>
+        warning: function `unformatted` is never used
+         --> src/lib.rs:2:5
+          |
+        2 | fn  unformatted( ) { }
+          |     ^^^^^^^^^^^
+          |
+          = note: `#[warn(dead_code)]` (part of `#[warn(unused)]`) on by default
+
+    fmt
+        log        target/xtask/logs/fmt.log
+        reproduce  cargo xtask ci fmt
+        fix        cargo fmt --all
+    clippy
+        log        target/xtask/logs/clippy.log
+        reproduce  cargo xtask ci clippy
+        fix        cargo clippy --fix --allow-dirty --workspace --all-targets
+    RED  2 failed  <time>
+    ");
+}
+
+#[test]
+fn events_are_one_json_value_a_line() {
+    let project = endless();
+    let said = project.xtask(&["ci", "fmt", "--message-format", "json"]);
+    let events: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|it| it["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["run-started", "step-started", "step-finished", "run-finished"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let project = endless();
+    project.write("target/xtask", "in the way");
+    let said = project.xtask(&["ci", "fmt"]);
+    assert_eq!(said.code, 3);
+    insta::assert_snapshot!(project.masked(&said.stderr), @"error: cannot write `target/xtask`: File exists (os error 17)");
+}

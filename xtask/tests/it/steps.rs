@@ -1,0 +1,97 @@
+//! Every step goes red for its own reason, on a copy of this workspace, and the steps beside it stay green.
+
+use crate::project::Project;
+
+/// Steps that read only files, or need a second at most: run beside the broken one to see that they stay green.
+const BESIDE: &[&str] = &["fmt", "house", "migrations"];
+
+/// Runs the broken step and those beside it, and returns the verdicts.
+#[track_caller]
+fn verdicts(project: &Project, broken: &str) -> String {
+    let mut arguments = vec!["ci", "--keep-going", broken];
+    arguments.extend(BESIDE.iter().filter(|step| **step != broken));
+    let said = project.xtask(&arguments);
+    assert_eq!(said.code, 1, "{}\n{}", said.stdout, said.stderr);
+    project.verdicts()
+}
+
+#[test]
+fn a_file_that_is_not_formatted_turns_fmt_red() {
+    let project = Project::copy();
+    project.append("crates/store/src/lib.rs", "\nfn  unformatted( ) { }\n");
+    insta::assert_snapshot!(verdicts(&project, "fmt"), @"");
+}
+
+#[test]
+fn a_module_that_does_not_say_what_it_is_turns_house_red() {
+    let project = Project::copy();
+    project.write("crates/store/src/mystery.rs", "");
+    insta::assert_snapshot!(verdicts(&project, "house"), @"");
+}
+
+#[test]
+fn a_heavy_dependency_of_the_tool_turns_house_red() {
+    let project = Project::copy();
+    project.replace(
+        "xtask/Cargo.toml",
+        "toml.workspace = true",
+        "tokio.workspace = true\ntoml.workspace = true",
+    );
+    let said = project.xtask(&["ci", "house"]);
+    assert_eq!(said.code, 1);
+    insta::assert_snapshot!(project.masked(&said.stdout), @"");
+}
+
+#[test]
+fn a_crate_that_the_map_does_not_name_turns_house_red() {
+    let project = Project::copy();
+    project
+        .write("ARCHITECTURE.md", &project.read("ARCHITECTURE.md").replace("`migration-gate`", "the gate"));
+    insta::assert_snapshot!(verdicts(&project, "house"), @"");
+}
+
+#[test]
+fn a_service_that_depends_on_a_service_turns_house_red() {
+    let project = Project::copy();
+    project.append(
+        "crates/gateway/Cargo.toml",
+        "\n[target.'cfg(any())'.dependencies]\ncontrol = { path = \"../control\" }\n",
+    );
+    insta::assert_snapshot!(verdicts(&project, "house"), @"");
+}
+
+#[test]
+fn a_warning_turns_clippy_red() {
+    let project = Project::copy();
+    project.append("crates/migrator/src/main.rs", "\nconst UNUSED: u32 = 1;\n");
+    insta::assert_snapshot!(verdicts(&project, "clippy"), @"");
+    insta::assert_snapshot!(project.report()["steps"].as_array().unwrap().last().unwrap()["findings"], @"");
+}
+
+#[test]
+fn a_test_that_fails_turns_test_red() {
+    let project = Project::copy();
+    project.append(
+        "crates/migrator/src/main.rs",
+        "\n#[cfg(test)]\nmod broken {\n    #[test]\n    fn one_is_two() {\n        assert_eq!(1, 2);\n    }\n}\n",
+    );
+    insta::assert_snapshot!(verdicts(&project, "test"), @"");
+}
+
+#[test]
+fn a_query_that_was_not_prepared_turns_sqlx_red() {
+    let project = Project::copy();
+    let queries = std::fs::read_dir(project.root.join(".sqlx")).unwrap();
+    let mut queries: Vec<_> = queries.flatten().map(|it| it.path()).collect();
+    queries.sort();
+    std::fs::remove_file(&queries[0]).unwrap();
+    insta::assert_snapshot!(verdicts(&project, "sqlx"), @"");
+}
+
+#[test]
+fn a_migration_that_production_would_refuse_turns_migrations_red() {
+    let project = Project::copy();
+    project.write("migrations/9999_alter_audit.up.sql", "ALTER TABLE audit_entries ADD COLUMN note text;\n");
+    project.write("migrations/9999_alter_audit.down.sql", "ALTER TABLE audit_entries DROP COLUMN note;\n");
+    insta::assert_snapshot!(verdicts(&project, "migrations"), @"");
+}

@@ -1,0 +1,71 @@
+//! What is typed or configured wrong is told with the place and what to type instead.
+
+use crate::project::Project;
+
+const LIBRARY: &[(&str, &str)] = &[
+    ("Cargo.toml", "[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \"2024\"\n"),
+    ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"1.0.0\"\n"),
+    ("src/lib.rs", "//! Tiny.\n"),
+];
+
+#[test]
+fn an_unknown_step_is_answered_with_the_ones_that_exist() {
+    let said = Project::with(LIBRARY).xtask(&["ci", "clipy"]);
+    assert_eq!(said.code, 2);
+    insta::assert_snapshot!(said.stderr.trim_end(), @"
+    error: invalid value 'clipy' for '[STEP]...'
+      [possible values: fmt, house, clippy, test, sqlx, migrations, images]
+
+      tip: a similar value exists: 'clippy'
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_mistyped_key_of_the_configuration_is_answered_with_the_nearest_one() {
+    let project = Project::with(LIBRARY);
+    project.write(".config/xtask.toml", "[migrations]\n\nledgr = \"migrations/applied.toml\"\n");
+    let said = project.xtask(&["ci", "fmt"]);
+    assert_eq!(said.code, 2);
+    insta::assert_snapshot!(said.stderr.trim_end(), @"error: .config/xtask.toml:3: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`; did you mean `ledger`?");
+}
+
+#[test]
+fn a_configuration_that_is_no_toml_is_named_with_its_line() {
+    let project = Project::with(LIBRARY);
+    project.write(".config/xtask.toml", "[postgres]\nmajor = = 15\n");
+    let said = project.xtask(&["ci", "fmt"]);
+    assert_eq!(said.code, 2);
+    insta::assert_snapshot!(said.stderr.trim_end(), @"error: .config/xtask.toml:2: extra `=`, expected nothing");
+}
+
+#[test]
+fn a_folder_without_a_workspace_is_named() {
+    let project = Project::with(&[("notes.txt", "")]);
+    let said = project.xtask(&["ci"]);
+    assert_eq!(said.code, 2);
+    insta::assert_snapshot!(project.masked(&said.stderr), @"error: no usable cargo workspace in `<root>`: error: could not find `Cargo.toml` in `<root>` or any parent directory");
+}
+
+#[test]
+fn the_log_of_a_step_that_never_ran_says_what_to_run() {
+    let said = Project::with(LIBRARY).xtask(&["log", "clippy"]);
+    assert_eq!(said.code, 3);
+    insta::assert_snapshot!(said.stderr.trim_end(), @"error: `clippy` has no log in this checkout; run `cargo xtask ci clippy` first");
+}
+
+#[test]
+fn the_list_of_steps_says_what_each_proves() {
+    let said = Project::with(LIBRARY).xtask(&["ci", "--list"]);
+    assert_eq!(said.code, 0);
+    insta::assert_snapshot!(said.stdout, @"
+    fmt         source    the sources are formatted
+    house       source    the architecture's own rules hold
+    clippy      compile   clippy and rustc have no warning
+    test        compile   tests and doctests pass, on a real Postgres
+    sqlx        database  `.sqlx` holds what the queries say against the schema
+    migrations  database  production would accept the migrations, role by role
+    images      image     every runtime image builds, starts, turns healthy and stops
+    ");
+}
