@@ -116,11 +116,16 @@ fn gate(
         Plan { command: wanted.command, steps: wanted.steps, on_failure: wanted.on_failure, missing, run };
     let mut report = Report::new(&cx.target());
     let mut terminal: Box<dyn Listener> = match wanted.format {
-        MessageFormat::Human | MessageFormat::Plain => Box::new(Plain::new(io::stdout())),
+        MessageFormat::Human | MessageFormat::Plain => Box::new(Plain::new(io::stdout(), again(cx))),
         MessageFormat::Json => Box::new(Json(io::stdout())),
     };
     let run = engine::run(cx, plan, &mut [&mut report, terminal.as_mut()])?;
     Ok(run.verdict.exit_code())
+}
+
+/// What a person types to run a step of this workspace again.
+fn again(cx: &Context) -> String {
+    if cx.home == cx.root { "cargo xtask ci".into() } else { format!("cargo xtask -C {} ci", cx.root.display()) }
 }
 
 /// What this machine lacks for each step, told before anything runs.

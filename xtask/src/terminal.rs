@@ -19,11 +19,13 @@ const SHOWN_LINES: usize = 60;
 pub(crate) struct Plain<W> {
     out: W,
     width: usize,
+    /// What a person types in front of a step to run it again.
+    again: String,
 }
 
 impl<W: Write> Plain<W> {
-    pub(crate) fn new(out: W) -> Self {
-        Self { out, width: 0 }
+    pub(crate) fn new(out: W, again: String) -> Self {
+        Self { out, width: 0, again }
     }
 
     fn step(&mut self, step: &StepRecord, output: Option<&str>) -> io::Result<()> {
@@ -113,7 +115,7 @@ impl<W: Write> Plain<W> {
         if !step.log.is_empty() {
             writeln!(self.out, "    log        {}", step.log)?;
         }
-        writeln!(self.out, "    reproduce  cargo xtask ci {}", step.name)?;
+        writeln!(self.out, "    reproduce  {} {}", self.again, step.name)?;
         match &step.fix {
             Some(fix) => writeln!(self.out, "    fix        {fix}"),
             None => Ok(()),

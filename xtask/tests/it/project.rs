@@ -16,7 +16,7 @@ const LEFT_OUT: &[&str] = &["xtask/tests/"];
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// Held as long as the test works on the shared copy.
-    _lock: Option<File>,
+    copy_lock: Option<File>,
     _folder: Option<TempDir>,
 }
 
@@ -51,7 +51,7 @@ impl Project {
                 fs::write(&path, content).unwrap();
             }
         }
-        let project = Self { root, _lock: Some(lock), _folder: None };
+        let project = Self { root, copy_lock: Some(lock), _folder: None };
         if !project.root.join(".git").exists() {
             project.git(&["init", "--quiet"]);
         }
@@ -62,7 +62,7 @@ impl Project {
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let project =
-            Self { root: folder.path().canonicalize().unwrap(), _lock: None, _folder: Some(folder) };
+            Self { root: folder.path().canonicalize().unwrap(), copy_lock: None, _folder: Some(folder) };
         for (path, content) in files {
             project.write(path, content);
         }
@@ -107,8 +107,12 @@ impl Project {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(arguments).arg("-C").arg(&self.root).stdin(Stdio::null());
-        // A server of the tests' own run is not for the runs that they judge, and cargo's folder is shared with them.
-        command.env_remove("XTASK_POSTGRES_URL").env("CARGO_TARGET_DIR", home().join("target"));
+        // A server of the tests' own run is not for the runs that they judge.
+        command.env_remove("XTASK_POSTGRES_URL").env_remove("CARGO_TARGET_DIR");
+        if self.copy_lock.is_some() {
+            // The copy shares what is compiled of other people's crates.
+            command.env("CARGO_TARGET_DIR", home().join("target"));
+        }
         command
     }
 
