@@ -1,0 +1,91 @@
+//! What handlers take from a request, with failures in the form that every service answers in.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::body::BodyError;
+use crate::problem::Problem;
+
+/// A JSON body: 415 without its content type, 400 when it is no JSON, 422 with the field when it is another shape.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+/// The query string: 422 when it is another shape.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+/// The variable parts of the path: 404 when they are not what the route takes.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let is_json =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+            });
+        if !is_json {
+            let message = "the body must be JSON; send it with `content-type: application/json`";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
+        }
+        let bytes = whole(request.into_body()).await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refuse(&error))?;
+        deserializer.end().map_err(|error| malformed(&error))?;
+        Ok(Self(value))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::invalid("query", rejection.body_text().to_lowercase())),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Problem::not_found(format!("`{}` does not exist", parts.uri.path()))),
+        }
+    }
+}
+
+/// The whole body; how much that may be is set by the chassis's limit, which the body itself carries.
+async fn whole(body: Body) -> Result<axum::body::Bytes, Problem> {
+    to_bytes(body, usize::MAX).await.map_err(|error| match BodyError::within(&error) {
+        Some(limit) => limit.into(),
+        None => {
+            Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", "the body ended before it was complete")
+        }
+    })
+}
+
+fn refuse(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    match (error.inner().is_data(), error.path().to_string()) {
+        (false, _) => malformed(error.inner()),
+        // At the root the path is a dot: the message names the field that is missing or unknown.
+        (true, path) if path == "." => Problem::invalid("body", error.inner().to_string()),
+        (true, path) => Problem::invalid(path, error.inner().to_string()),
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body is not JSON: {error}"))
+}

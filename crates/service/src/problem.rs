@@ -1,0 +1,105 @@
+//! The one form in which every service says that a request failed.
+//!
+//! `{ "error": { "code": "…", "message": "…", "field": "…", "request_id": "…" } }`; `field` only where one is at fault.
+
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::request_id::RequestId;
+
+/// Why a request failed: what a handler returns instead of an answer.
+///
+/// It becomes a body where the request id is known, in the chassis's outermost layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// What programs decide by: snake case, never changed once published.
+    pub code: &'static str,
+    /// What people read.
+    pub message: String,
+    /// The field of the request that is at fault, as a path: `images.gateway`.
+    pub field: Option<String>,
+}
+
+impl Problem {
+    /// A problem with a status, a code for programs and a message for people.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), field: None }
+    }
+
+    /// 404: what was asked for does not exist.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// 422: the request is well-formed, but `field` holds what cannot be accepted.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message);
+        Self { field: Some(field.into()), ..problem }
+    }
+
+    /// 409: the request contradicts what is already there.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// 503: something that the service needs is away for now; the cause is for the log, not for the client.
+    pub fn unavailable(cause: impl Into<anyhow::Error>) -> Self {
+        tracing::error!(error = format!("{:#}", cause.into()), "something the service needs is unavailable");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "the service is unavailable for now, try again later",
+        )
+    }
+
+    /// 500: a fault of the service's own; the cause is for the log, not for the client.
+    pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        tracing::error!(error = format!("{:#}", cause.into()), "request failed");
+        Self::internal_already_logged()
+    }
+
+    pub(crate) fn internal_already_logged() -> Self {
+        let message = "the service failed; its log says why under this request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "this path does not take this method; the `allow` header says which it takes";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// The body, now that the request id is known.
+    fn body(&self, request_id: &RequestId) -> String {
+        let mut error = serde_json::json!({
+            "code": self.code, "message": self.message, "request_id": request_id.as_str(),
+        });
+        if let Some(field) = &self.field {
+            error["field"] = field.as_str().into();
+        }
+        serde_json::json!({ "error": error }).to_string()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives a response that carries a [`Problem`] its body.
+pub(crate) fn render(response: Response, request_id: &RequestId) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Some(problem) = parts.extensions.remove::<Problem>() else {
+        return Response::from_parts(parts, body);
+    };
+    let allow = parts.headers.remove(ALLOW);
+    parts.headers.clear();
+    parts.headers.extend(allow.map(|allow| (ALLOW, allow)));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(parts, problem.body(request_id).into())
+}

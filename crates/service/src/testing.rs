@@ -1,0 +1,114 @@
+//! Driving a built service in tests: start it on a free port, ask it, take away what it needs, stop it.
+//!
+//! Nothing in a service knows about this: it listens on port 0 and says in its log where that is.
+
+mod binary;
+mod fake;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use std::time::Duration;
+
+use crate::body::Limits;
+use crate::health::Readiness;
+use crate::layers;
+use crate::shutdown::Shutdown;
+
+pub use binary::{Binary, Finished, Running};
+pub use fake::FakeUpstream;
+
+/// No condition in a test takes longer than this to become true.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, as text.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is none: the test fails with the body shown.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
+    }
+
+    /// Status and body on one line, with the request id (which differs each time) replaced.
+    pub fn summary(&self) -> String {
+        let mut body =
+            serde_json::from_str::<Value>(&self.body).unwrap_or_else(|_| self.body.as_str().into());
+        if let Some(id) = body.pointer_mut("/error/request_id") {
+            *id = "[request id]".into();
+        }
+        format!("{} {body}", self.status.as_u16())
+    }
+}
+
+/// A router with everything around it that a served one has, for asking without a socket.
+pub fn dressed(router: Router) -> Router {
+    let (shutdown, _drained) = Shutdown::new();
+    let limits = Limits { max_bytes: 1 << 20, patience: DEADLINE };
+    layers::dress(router, Readiness::new(DEADLINE, shutdown), limits)
+}
+
+/// Asks a router without a socket.
+///
+/// # Panics
+/// When the answer cannot be read.
+pub async fn ask(router: &Router, request: axum::extract::Request) -> Answer {
+    use tower::ServiceExt as _;
+    let response = match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    read(response).await
+}
+
+/// The port that the manifest in `directory` (`env!("CARGO_MANIFEST_DIR")`) names under `[package.metadata.service]`.
+///
+/// # Panics
+/// When there is none.
+#[track_caller]
+pub fn manifest_port(directory: &str) -> u16 {
+    let text = std::fs::read_to_string(format!("{directory}/Cargo.toml")).expect("the manifest can be read");
+    let manifest: toml::Value = toml::from_str(&text).expect("the manifest is TOML");
+    let port = &manifest["package"]["metadata"]["service"]["port"];
+    port.as_integer().and_then(|port| port.try_into().ok()).expect("the port is a port")
+}
+
+/// Asks until the answer has this status.
+///
+/// # Panics
+/// When it does not within [`DEADLINE`]; the last answer is shown.
+pub async fn until_status<Fut: Future<Output = Answer>>(status: u16, mut ask: impl FnMut() -> Fut) -> Answer {
+    let give_up = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let answer = ask().await;
+        if answer.status.as_u16() == status {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < give_up, "still not {status}: {}", answer.summary());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn read(response: axum::response::Response) -> Answer {
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("the body can be read");
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8_lossy(&bytes).into_owned(),
+    }
+}

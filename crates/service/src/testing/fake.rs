@@ -1,0 +1,61 @@
+//! A server in the test's own process that stands for what a service forwards to, and can go away and come back.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::health;
+use crate::shutdown::{Shutdown, Stage};
+use crate::{server, testing::DEADLINE};
+
+/// A server on a port of its own that answers `/health/live` and what the test gives it.
+pub struct FakeUpstream {
+    address: SocketAddr,
+    router: Router,
+    serving: JoinSet<()>,
+    shutdown: Shutdown,
+}
+
+impl FakeUpstream {
+    /// Starts it with these routes beside `/health/live`.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub async fn start(router: Router) -> Self {
+        let router = router.route(health::LIVE, get(async || "live"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it has an address");
+        let (shutdown, _drained) = Shutdown::new();
+        let mut fake = Self { address, router, serving: JoinSet::new(), shutdown };
+        fake.serve(listener);
+        fake
+    }
+
+    /// Where it listens, as a base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Takes it away: it closes its connections and its port.
+    pub async fn vanish(&mut self) {
+        self.shutdown.advance(Stage::Draining);
+        while self.serving.join_next().await.is_some() {}
+    }
+
+    /// Brings it back at the same address.
+    ///
+    /// # Panics
+    /// When its port is taken.
+    pub async fn come_back(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("its port is still free");
+        (self.shutdown, _) = Shutdown::new();
+        self.serve(listener);
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        self.serving.spawn(server::accept(listener, self.router.clone(), DEADLINE, self.shutdown.clone()));
+    }
+}
