@@ -125,7 +125,11 @@ fn gate(
 
 /// What a person types to run a step of this workspace again.
 fn again(cx: &Context) -> String {
-    if cx.home == cx.root { "cargo xtask ci".into() } else { format!("cargo xtask -C {} ci", cx.root.display()) }
+    if cx.home == cx.root {
+        "cargo xtask ci".into()
+    } else {
+        format!("cargo xtask -C {} ci", cx.root.display())
+    }
 }
 
 /// What this machine lacks for each step, told before anything runs.

@@ -103,7 +103,9 @@ fn judge(
         (Some(missing), _) => Err(missing),
         (None, Ok(log)) => {
             record.log = cx.shown(log.path());
-            run(step, cx, &log)
+            let result = run(step, cx, &log);
+            result.iter().flat_map(Outcome::findings).for_each(|it| log.line(&it.to_string()));
+            result
         }
         (None, Err(error)) => Err(StepError::Other(
             anyhow::Error::new(error).context(format!("cannot write `{}`", cx.shown(&path))),

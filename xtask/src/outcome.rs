@@ -1,5 +1,7 @@
 //! What a step and a run can come to, and the exit codes that scripts rely on.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::process::ProcessError;
@@ -125,6 +127,25 @@ impl Finding {
     }
 }
 
+/// Place, level and code on the first line, then the message, then the fix, each indented.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            _ => {}
+        }
+        let level = match self.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+        };
+        write!(f, "{level}[{}]", self.code)?;
+        self.message.lines().try_for_each(|line| write!(f, "\n  {line}"))?;
+        self.fix.iter().flat_map(|it| it.lines()).try_for_each(|line| write!(f, "\n  fix: {line}"))
+    }
+}
+
 /// What a step says when it could judge, or had nothing to judge.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -134,6 +155,15 @@ pub(crate) enum Outcome {
     ToolFailed { findings: Vec<Finding>, output: String },
     /// Does not apply to this workspace, and why.
     Skipped(String),
+}
+
+impl Outcome {
+    pub(crate) fn findings(&self) -> &[Finding] {
+        match self {
+            Self::Judged(findings) | Self::ToolFailed { findings, .. } => findings,
+            Self::Skipped(_) => &[],
+        }
+    }
 }
 
 /// Why a step could not come to a verdict.

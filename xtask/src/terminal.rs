@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     events::{Event, Listener, RunRecord, StepRecord},
-    outcome::{Finding, Level, Status, Verdict},
+    outcome::{Finding, Status, Verdict},
 };
 
 /// The most lines of a tool's own output that are shown; the log has all.
@@ -63,24 +63,7 @@ impl<W: Write> Plain<W> {
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let place = match (&finding.file, finding.line) {
-            (Some(file), Some(line)) => format!("{file}:{line}: "),
-            (Some(file), None) => format!("{file}: "),
-            _ => String::new(),
-        };
-        let level = match finding.level {
-            Level::Error => "error",
-            Level::Warning => "warning",
-            Level::Info => "info",
-        };
-        writeln!(self.out, "    {place}{level}[{}]", finding.code)?;
-        for line in finding.message.lines() {
-            writeln!(self.out, "      {line}")?;
-        }
-        for line in finding.fix.iter().flat_map(|it| it.lines()) {
-            writeln!(self.out, "      fix: {line}")?;
-        }
-        Ok(())
+        finding.to_string().lines().try_for_each(|line| writeln!(self.out, "    {line}"))
     }
 
     fn end(&mut self, run: &RunRecord) -> io::Result<()> {
