@@ -1,0 +1,184 @@
+//! Packages of Debian and Ubuntu, installed without starting a service or creating a cluster.
+
+use super::{SetupError, progress::Progress};
+use crate::{
+    context::Context,
+    process::Process,
+    tools::{Packages, machine::Machine},
+};
+
+/// What is installed, run as root and fed by standard input: nothing of it shows in a process list, and it ends what
+/// it began even when xtask is killed. Its words come before it as shell variables.
+const INSTALL: &str = include_str!("packages/install.sh");
+
+/// Variables that apt needs to reach its mirrors; sudo drops them.
+const PROXIES: &[&str] = &["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+/// Packages to install.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    always: Vec<&'static str>,
+    where_known: Vec<&'static str>,
+    services: Vec<&'static str>,
+    /// Major version of the Postgres server, when it is wanted.
+    pub(super) postgres: Option<u32>,
+}
+
+/// How root's work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Privilege {
+    Root,
+    Sudo,
+}
+
+impl Wanted {
+    pub(super) fn add(&mut self, packages: &Packages) {
+        self.always.extend(packages.always);
+        self.where_known.extend(packages.where_known);
+        self.services.extend(packages.services);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.always.is_empty() && self.where_known.is_empty() && self.postgres.is_none()
+    }
+
+    /// The command, with everything that is wanted.
+    pub(super) fn command(&self) -> String {
+        let mut names: Vec<String> =
+            self.always.iter().chain(&self.where_known).map(|&it| it.into()).collect();
+        names.extend(self.postgres.map(|major| format!("postgresql-{major}")));
+        format!("apt-get install --yes --no-install-recommends {}", names.join(" "))
+    }
+
+    /// What the system's lists have of it, after they were fetched.
+    fn known(&self, cx: &Context, progress: &Progress) -> anyhow::Result<Vec<String>> {
+        let mut names: Vec<String> = self.always.iter().map(|&it| it.into()).collect();
+        for name in &self.where_known {
+            if candidate(cx, name)?.is_some() {
+                names.push((*name).into());
+            }
+        }
+        if let Some(major) = self.postgres {
+            let name = format!("postgresql-{major}");
+            if candidate(cx, &name)?.is_some() {
+                names.push(name);
+            } else {
+                let own = candidate(cx, "postgresql")?.unwrap_or_default();
+                progress.say(&other_major(major, &own));
+            }
+        }
+        Ok(names)
+    }
+}
+
+impl Privilege {
+    /// How this user can do root's work without being asked for a password.
+    pub(super) fn find(machine: &Machine, wanted: &Wanted) -> Result<Self, SetupError> {
+        if machine.root_user {
+            return Ok(Self::Root);
+        }
+        let sudo = machine
+            .program("sudo")
+            .is_some_and(|sudo| Process::new(sudo).args(["-n", "true"]).run().is_ok_and(|it| it.success()));
+        if sudo {
+            return Ok(Self::Sudo);
+        }
+        let prefix = Self::Sudo.prefix();
+        Err(SetupError::NotAllowed { command: format!("{prefix}{}", wanted.command()) })
+    }
+
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::Root => "",
+            Self::Sudo => "sudo ",
+        }
+    }
+
+    /// A shell as root that runs what it is given.
+    fn shell(self, cx: &Context, script: String) -> Process {
+        let process = match self {
+            Self::Root => cx.process("/bin/sh").arg("-s"),
+            Self::Sudo => cx.process("sudo").args(["-n", "/bin/sh", "-s"]),
+        };
+        process.folder("/").input(script)
+    }
+}
+
+/// Fetches the lists and installs what they have of the packages.
+///
+/// # Errors
+/// When apt fails; one line of the log names why.
+pub(super) fn install(
+    cx: &Context,
+    wanted: &Wanted,
+    privilege: Privilege,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let update = format!("{}exec apt-get -qq update </dev/null\n", variables());
+    let updated = progress.attempt("fetching the lists of packages", &privilege.shell(cx, update))?;
+    if !updated.success() {
+        // One source that does not answer spoils the exit code, not what the others have.
+        progress.say("set-up: not all lists could be fetched; going on with those that are there");
+    }
+    let names = wanted.known(cx, progress)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let words = format!("packages='{}'\nservices='{}'\n", names.join(" "), wanted.services.join(" "));
+    let script = format!("{}{words}{INSTALL}", variables());
+    progress.run("installing packages", &privilege.shell(cx, script))?;
+    Ok(())
+}
+
+/// What apt would install of that name, by its lists.
+fn candidate(cx: &Context, name: &str) -> anyhow::Result<Option<String>> {
+    let finished = cx.process("apt-cache").args(["policy", name]).run()?;
+    Ok(parse_candidate(&finished.stdout))
+}
+
+fn parse_candidate(policy: &str) -> Option<String> {
+    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    (version != "(none)").then(|| version.to_owned())
+}
+
+/// `version` is that of the package `postgresql`, such as `17+278`.
+fn other_major(major: u32, version: &str) -> String {
+    let own: String = version.chars().take_while(char::is_ascii_digit).collect();
+    let own = if own.is_empty() { "no server".into() } else { format!("PostgreSQL {own}") };
+    format!(
+        "set-up: this system's packages have {own}, and `postgres.major` in .config/xtask.toml is {major}: either add \
+         the packages of https://apt.postgresql.org (that is for you to decide), or a container gives the database"
+    )
+}
+
+/// apt's environment, as the beginning of a script.
+fn variables() -> String {
+    let mut text = String::from("export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8\n");
+    for name in PROXIES {
+        if let Ok(value) = std::env::var(name) {
+            text += &format!("export {name}='{}'\n", value.replace('\'', r"'\''"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_the_lists_do_not_have_is_no_candidate() {
+        assert_eq!(parse_candidate(""), None);
+        assert_eq!(parse_candidate("netavark:\n  Installed: (none)\n  Candidate: (none)\n"), None);
+        let known = "podman:\n  Installed: (none)\n  Candidate: 4.3.1+ds1-8\n  Version table:\n";
+        assert_eq!(parse_candidate(known), Some("4.3.1+ds1-8".into()));
+    }
+
+    #[test]
+    fn a_distribution_with_another_postgres_is_told_and_nothing_is_added_silently() {
+        insta::assert_snapshot!(
+            other_major(15, "17+278"),
+            @"set-up: this system's packages have PostgreSQL 17, and `postgres.major` in .config/xtask.toml is 15: either add the packages of https://apt.postgresql.org (that is for you to decide), or a container gives the database"
+        );
+    }
+}
