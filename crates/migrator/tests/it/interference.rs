@@ -1,0 +1,117 @@
+//! Others at work at the same time, and being stopped in the middle.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::Executor;
+use tokio::process::Child;
+
+use crate::{World, finish};
+
+/// How long a condition may take to come true before the test fails.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+impl World {
+    /// Starts the migrator and waits until the server works on a query that begins so.
+    pub(crate) async fn starts_and_reaches(&self, query: &str) -> Child {
+        let child = self.command(&[]).spawn().unwrap();
+        self.wait_for_queries(query, 1).await;
+        child
+    }
+
+    async fn wait_for_queries(&self, query: &str, wanted: i64) {
+        let mut admin = self.admin().await;
+        let start = Instant::now();
+        loop {
+            let running: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'migrator'
+                   AND state = 'active' AND starts_with(query, $1)",
+            )
+            .bind(query)
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+            if running == wanted {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "{running} sessions run `{query}`, waiting for {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn send(signal: Signal, child: &Child) {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
+    kill_process(pid, signal).unwrap();
+}
+
+#[tokio::test]
+async fn two_at_once_apply_everything_once_and_both_end_well() {
+    let world = World::empty().await;
+
+    let (one, other) = tokio::join!(world.run_with_owner(), world.run_with_owner());
+
+    assert_eq!((one.code, other.code), (Some(0), Some(0)), "{one:?} {other:?}");
+    assert_eq!(one.applied() + other.applied(), 4);
+    assert_eq!(world.versions().await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn killed_in_the_middle_it_leaves_nothing_half() {
+    let world = World::migrated().await;
+    let slow = "CREATE TABLE half (id int); SELECT pg_sleep(600);";
+    world.file("0005_half.up.sql", slow);
+    let mut child = world.starts_and_reaches(slow).await;
+
+    child.kill().await.unwrap();
+
+    world.wait_for_queries(slow, 0).await;
+    assert_eq!(world.versions().await, [1, 2, 3, 4]);
+    assert!(!world.schema().await.contains("half"));
+    world.file("0005_half.up.sql", "CREATE TABLE half (id int);");
+    assert_eq!(world.run(&[]).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn on_term_it_ends_and_leaves_nothing_half() {
+    let world = World::migrated().await;
+    let slow = "CREATE TABLE half (id int); SELECT pg_sleep(600);";
+    world.file("0005_half.up.sql", slow);
+    let child = world.starts_and_reaches(slow).await;
+
+    send(Signal::TERM, &child);
+
+    let run = finish(child).await;
+    assert_eq!(run.code, Some(130), "{run:?}");
+    world.wait_for_queries(slow, 0).await;
+    assert!(!world.schema().await.contains("half"));
+}
+
+#[tokio::test]
+async fn a_migrator_that_never_ends_is_not_waited_for_for_ever() {
+    let world = World::migrated().await;
+    world.file("0005_slow.up.sql", "SELECT pg_sleep(600);");
+    let _at_work = world.starts_and_reaches("SELECT pg_sleep(600);").await;
+
+    let run = finish(world.command(&[]).env("MIGRATOR_WAIT_S", "0").spawn().unwrap()).await;
+
+    assert_eq!(run.code, Some(3), "{run:?}");
+    insta::assert_snapshot!(run.said(), @"another migrator still holds the lock after 0 s; see what it does with `migrator status`, or wait longer with `MIGRATOR_WAIT_S`");
+}
+
+#[tokio::test]
+async fn a_table_in_use_makes_it_give_up_instead_of_queueing_everyone_behind_it() {
+    let world = World::migrated().await;
+    world.file("0005_busy.up.sql", "ALTER TABLE jobs ADD COLUMN note text;");
+    let mut reader = world.admin().await;
+    reader.execute("BEGIN").await.unwrap();
+    reader.execute("SELECT FROM jobs").await.unwrap();
+
+    let run = finish(world.command(&[]).env("MIGRATOR_LOCK_TIMEOUT_S", "1").spawn().unwrap()).await;
+
+    assert_eq!(run.code, Some(3), "{run:?}");
+    insta::assert_snapshot!(run.said(), @"migration 0005 `busy` gave up waiting for a table that is in use, and left nothing behind; run the migrator again when long transactions have ended");
+    reader.execute("COMMIT").await.unwrap();
+    assert_eq!(world.run(&[]).await.code, Some(0));
+}

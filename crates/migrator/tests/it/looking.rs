@@ -1,0 +1,76 @@
+//! `--dry-run` and `status`.
+
+use crate::{World, bare, finish};
+
+#[tokio::test]
+async fn a_dry_run_tells_the_plan_and_changes_nothing() {
+    let world = World::empty().await;
+
+    let run = world.run(&["--dry-run"]).await;
+
+    assert_eq!(run.code, Some(0), "{run:?}");
+    insta::assert_snapshot!(run.stdout, @r"
+    would apply 4 of 4 migrations:
+      0001 `audit` as owner
+      0002 `releases` as deployer
+      0003 `jobs` as deployer
+      0004 `webhook_outbox` as deployer
+    set OWNER_DATABASE_URL to apply what the owner must
+    ");
+    assert_eq!(world.schema().await, "", "not even the ledger was created");
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_migrated_database_has_nothing_to_tell() {
+    let world = World::migrated().await;
+
+    let run = world.run(&["--dry-run"]).await;
+
+    assert_eq!(run.code, Some(0), "{run:?}");
+    insta::assert_snapshot!(run.stdout, @"nothing to apply: all 4 migrations are");
+}
+
+#[tokio::test]
+async fn a_dry_run_does_not_wait_for_a_migrator_that_is_at_work() {
+    let world = World::migrated().await;
+    world.file("0005_slow.up.sql", "SELECT pg_sleep(60);");
+    let _at_work = world.starts_and_reaches("SELECT pg_sleep(60);").await;
+
+    let run = world.run(&["--dry-run"]).await;
+
+    assert_eq!(run.code, Some(0), "{run:?}");
+    insta::assert_snapshot!(run.stdout, @r"
+    would apply 1 of 5 migrations:
+      0005 `slow` as deployer
+    ");
+}
+
+#[tokio::test]
+async fn status_lists_what_is_applied_and_what_is_pending() {
+    let world = World::migrated().await;
+    world.file("0005_index.up.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY x ON jobs (kind);");
+
+    let run = world.run(&["status"]).await;
+
+    assert_eq!(run.code, Some(0), "{run:?}");
+    insta::with_settings!({filters => vec![(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]")]}, {
+        insta::assert_snapshot!(run.stdout, @r"
+        0001 `audit`  applied [time]
+        0002 `releases`  applied [time]
+        0003 `jobs`  applied [time]
+        0004 `webhook_outbox`  applied [time]
+        0005 `index`  pending, as deployer
+        ");
+    });
+}
+
+#[tokio::test]
+async fn the_version_and_the_settings_are_told_without_a_database() {
+    let version = finish(bare(&["--version"]).spawn().unwrap()).await;
+    assert_eq!(version.stdout.trim(), concat!("migrator ", env!("CARGO_PKG_VERSION")));
+
+    let help = finish(bare(&["--help"]).spawn().unwrap()).await;
+    for name in ["DATABASE_URL", "OWNER_DATABASE_URL", "MIGRATOR_WAIT_S", "MIGRATOR_LOCK_TIMEOUT_S", "LOG"] {
+        assert!(help.stdout.contains(name), "`--help` does not tell of {name}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Takes jobs and works on them, one after the other, until it is told to stop; knows no kind of job.
+
+use std::time::Duration;
+
+use service::shutdown::Shutdown;
+use store::jobs::{Failure, LeaseError, LeasedJob};
+use store::{Origin, Store};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::jobs::{Done, handler, kinds};
+
+/// One of a worker's hands: works on one job at a time. All share the holder's name, each lease has its own token.
+#[derive(Clone)]
+pub(crate) struct Runner {
+    pub(crate) store: Store,
+    /// Who holds the leases.
+    pub(crate) holder: String,
+    pub(crate) pace: Pace,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// How long things take at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// How long a lease runs; renewed at a third of it.
+    pub(crate) lease: Duration,
+    /// How long to wait before looking again when nothing was due.
+    pub(crate) poll: Duration,
+    /// How long a job may go on after TERM before it is given back.
+    pub(crate) finish: Duration,
+}
+
+/// How the work on a job ended.
+enum Worked {
+    /// The handler came to its end.
+    Through(Done),
+    /// The lease is lost: the job is someone else's now.
+    Lost,
+    /// Told to stop, and the job takes too long.
+    Stopped,
+}
+
+impl Runner {
+    /// Works until the service drains.
+    pub(crate) async fn run(self) {
+        let kinds = kinds();
+        while !self.is_draining() {
+            // Awaited whole, never cancelled: a lease that was taken and not noticed would have to run out.
+            match self.next(&kinds).await {
+                Ok(Some(job)) => {
+                    let span = info_span!("job", job_id = %job.lease.job_id(), kind = job.kind,
+                        attempt = job.attempt, request_id = job.request_id);
+                    self.handle(job).instrument(span).await;
+                }
+                Ok(None) => self.rest().await,
+                Err(error) => {
+                    warn!("cannot look for jobs: {error:#}");
+                    self.rest().await;
+                }
+            }
+        }
+    }
+
+    async fn next(&self, kinds: &[String]) -> anyhow::Result<Option<LeasedJob>> {
+        let given_up = self.store.jobs().give_up_exhausted().await?;
+        if given_up > 0 {
+            warn!(jobs = given_up, "gave up jobs whose last lease ran out");
+        }
+        Ok(self.store.jobs().lease(kinds, &self.holder, self.pace.lease).await?)
+    }
+
+    /// Waits for the next look, or for the end.
+    async fn rest(&self) {
+        tokio::select! {
+            () = sleep(self.pace.poll) => {}
+            () = self.shutdown.draining() => {}
+        }
+    }
+
+    async fn handle(&self, job: LeasedJob) {
+        let _in_flight = self.shutdown.in_flight();
+        let ended = match self.work(&job).await {
+            Worked::Through(Ok(entries)) => {
+                let origin = Origin { actor: self.holder.clone(), request_id: job.request_id.clone() };
+                let finished = self.store.jobs().finish(&job.lease, &entries, &origin).await;
+                finished.map(|()| info!("job done"))
+            }
+            Worked::Through(Err(failure)) => {
+                let failed = self.store.jobs().fail(&job, &failure).await;
+                let (Failure::Retry(error) | Failure::Permanent(error)) = &failure;
+                failed.map(|ended| warn!(?ended, error, "job failed"))
+            }
+            Worked::Stopped => {
+                self.store.jobs().give_back(&job.lease).await.map(|()| info!("job given back, stopping"))
+            }
+            Worked::Lost => Err(LeaseError::Lost { job_id: job.lease.job_id() }),
+        };
+        match ended {
+            Ok(()) => {}
+            Err(LeaseError::Lost { .. }) => warn!("the lease was lost, what was done is dropped"),
+            // The lease runs out, and whoever takes the job next does it again.
+            Err(error) => warn!("cannot write how the job ended: {:#}", anyhow::Error::from(error)),
+        }
+    }
+
+    /// Runs the handler and keeps the lease meanwhile.
+    async fn work(&self, job: &LeasedJob) -> Worked {
+        let Some(handler) = handler(&job.kind) else {
+            return Worked::Through(Err(Failure::Permanent(format!("nobody here does `{}`", job.kind))));
+        };
+        let mut effort = (handler.run)(self.store.clone(), job.payload.clone());
+        let beat = self.pace.lease / 3;
+        let mut renewal = interval_at(Instant::now() + beat, beat);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut held_until = Instant::now() + self.pace.lease;
+        let stopped = self.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                done = &mut effort => return Worked::Through(done),
+                () = &mut stopped => return Worked::Stopped,
+                asked = renewal.tick() => match self.store.jobs().renew(&job.lease, self.pace.lease).await {
+                    Ok(()) => held_until = asked + self.pace.lease,
+                    Err(LeaseError::Lost { .. }) => return Worked::Lost,
+                    // By now the database may have given the job to someone else.
+                    Err(_) if Instant::now() >= held_until => return Worked::Lost,
+                    Err(error) => warn!("cannot renew the lease: {:#}", anyhow::Error::from(error)),
+                },
+            }
+        }
+    }
+
+    /// Told to stop, and the time that a running job still had is over.
+    async fn stopped(&self) {
+        self.shutdown.draining().await;
+        sleep(self.pace.finish).await;
+    }
+
+    fn is_draining(&self) -> bool {
+        self.shutdown.stage() >= service::shutdown::Stage::Draining
+    }
+}
