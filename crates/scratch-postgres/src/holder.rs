@@ -1,0 +1,82 @@
+//! The thread that holds a server: it starts it, waits to be told to stop, and takes everything away.
+//!
+//! The kernel's parent-death signal fires when the *thread* that spawned a child ends, so a child belongs to a thread
+//! that lives exactly as long as the server.
+
+use std::{
+    sync::mpsc,
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{address::Address, error::Lack, options::Provider};
+
+/// A server's thread. Dropping it stops the server and waits until everything is gone.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a server's thread is given.
+pub(crate) struct Task {
+    /// Where the thread says that the server can be used, or why there is none.
+    ready: oneshot::Sender<Result<Address, Lack>>,
+    stop: mpsc::Receiver<()>,
+}
+
+impl Task {
+    /// Says that the server can be used, and waits until it is no longer wanted.
+    pub(crate) fn serve(self, address: Address) {
+        if self.ready.send(Ok(address)).is_ok() {
+            // Either answer, a word or the sender's end, means the same.
+            self.stop.recv().unwrap_or_default();
+        }
+    }
+
+    /// Says why there is no server.
+    pub(crate) fn fail(self, lack: Lack) {
+        drop(self.ready.send(Err(lack)));
+    }
+}
+
+impl Holder {
+    /// Runs `body` on a thread of its own until it says that its server can be used.
+    pub(crate) async fn start(
+        provider: Provider,
+        body: impl FnOnce(Task) + Send + 'static,
+    ) -> Result<(Self, Address), Lack> {
+        let (ready, when_ready) = oneshot::channel();
+        let (stop, when_stopped) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name(format!("scratch-postgres {provider}"))
+            .spawn(move || body(Task { ready, stop: when_stopped }))
+            .map_err(|e| {
+                Lack::new(provider, format!("cannot start a thread: {e}"), "raise the process limit")
+            })?;
+        let holder = Self { stop: Some(stop), thread: Some(thread) };
+        let address = when_ready.await.unwrap_or_else(|_| {
+            Err(Lack::new(provider, "its thread ended early", "report this with the lines above"))
+        })?;
+        Ok((holder, address))
+    }
+
+    /// Stops the server without blocking the runtime.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has told so already.
+            drop(tokio::task::spawn_blocking(move || drop(thread.join())).await);
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The local provider: the host's own server binaries, a private directory, a unix socket and nothing else.
+
+mod binaries;
+mod data;
+mod directory;
+mod postmaster;
+mod user;
+
+use crate::{
+    address::Address,
+    error::Lack,
+    holder::{Holder, Task},
+    local::{
+        binaries::Binaries, data::DataSource, directory::Private, postmaster::Postmaster, user::Launcher,
+    },
+    options::{Options, Provider},
+};
+
+/// Starts a server, held by a thread of its own.
+pub(crate) async fn start(options: &Options) -> Result<(Holder, Address), Lack> {
+    let options = options.clone();
+    Holder::start(Provider::Local, move |task| hold(&options, task)).await
+}
+
+/// The life of a server: everything that this function made is gone when it returns.
+fn hold(options: &Options, task: Task) {
+    let (private, postmaster) = match launch(options) {
+        Ok(launched) => launched,
+        Err(lack) => return task.fail(lack),
+    };
+    // After the start, so that nobody waits for it: what killed runs left.
+    let (directories, cache) = (options.directories.clone(), options.cache.clone());
+    let reaper = std::thread::spawn(move || {
+        directory::reap(&directories);
+        cache.iter().for_each(|cache| data::reap(cache));
+    });
+    task.serve(Address::of_socket(&private.socket()));
+    drop(postmaster);
+    drop(private);
+    drop(reaper.join());
+}
+
+fn launch(options: &Options) -> Result<(Private, Postmaster), Lack> {
+    let binaries = Binaries::find(options)?;
+    let launcher = Launcher::find(&options.search_path)?;
+    let private = Private::create(&options.directories, launcher.user())?;
+    let source = data::provide(&binaries, &launcher, options.cache.as_deref(), &private)?;
+    match Postmaster::start(&binaries, &launcher, &private) {
+        Ok(postmaster) => Ok((private, postmaster)),
+        Err(_) if source == DataSource::Cache => {
+            // A copy that does not start is a broken original.
+            options.cache.iter().for_each(|cache| data::forget(cache, &binaries));
+            data::clear(&private)?;
+            data::provide(&binaries, &launcher, options.cache.as_deref(), &private)?;
+            let postmaster = Postmaster::start(&binaries, &launcher, &private)?;
+            Ok((private, postmaster))
+        }
+        Err(lack) => Err(lack),
+    }
+}
+
+/// A reason of this provider's.
+fn lack(reason: impl Into<String>, fix: impl Into<String>) -> Lack {
+    Lack::new(Provider::Local, reason, fix)
+}

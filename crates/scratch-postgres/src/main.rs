@@ -1,0 +1,110 @@
+//! `scratch-postgres`: serves a scratch Postgres until its standard input closes or it is told to end.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this module is the one that talks on the terminal"
+)]
+
+use std::{
+    io::{self, Read as _},
+    process::ExitCode,
+    thread,
+};
+
+use clap::Parser;
+use scratch_postgres::{Error, Options, Server};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+
+/// Wrong usage or configuration.
+const USAGE: u8 = 2;
+/// No provider works on this host.
+const ENVIRONMENT: u8 = 3;
+/// Told to end before there was a server.
+const INTERRUPTED: u8 = 130;
+
+/// Starts a throw-away Postgres, prints one line of JSON that says where it is, and serves until standard input closes
+/// or TERM or INT arrives. Then it stops the server and removes everything.
+///
+/// Settings: XTASK_POSTGRES (url, local or container), XTASK_POSTGRES_URL, XTASK_POSTGRES_MAJOR (15),
+/// XTASK_POSTGRES_IMAGE, XTASK_POSTGRES_DIR, XTASK_RUN_ID. Exit: 0 served, 2 wrong usage, 3 no provider works,
+/// 130 told to end before there was a server.
+#[derive(Parser)]
+#[command(name = "scratch-postgres", version)]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    let Arguments {} = Arguments::parse();
+    match serve() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("scratch-postgres: {error}");
+            ExitCode::from(match error {
+                Error::Usage(_) => USAGE,
+                Error::Environment(_) | Error::Database { .. } | Error::Gone(_) => ENVIRONMENT,
+            })
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve() -> Result<ExitCode, Error> {
+    let options = Options::from_env()?;
+    let mut end = End::watch()?;
+    let server = tokio::select! {
+        server = Server::start(&options) => server?,
+        () = end.wait() => return Ok(ExitCode::from(INTERRUPTED)),
+    };
+    for lack in server.passed_over() {
+        eprintln!("scratch-postgres: passed over {lack}");
+    }
+    println!(
+        "{}",
+        serde_json::json!({
+            "provider": server.provider().name(),
+            "admin_url": server.admin_url(),
+            "version_num": server.version_num(),
+        })
+    );
+    end.wait().await;
+    server.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whatever means that the server is no longer wanted.
+struct End {
+    signals: [Signal; 3],
+    input: oneshot::Receiver<()>,
+}
+
+impl End {
+    fn watch() -> Result<Self, Error> {
+        let signal =
+            |kind| signal(kind).map_err(|e| Error::Usage(format!("cannot wait for signals: {e}; try again")));
+        let signals = [
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        ];
+        let (closed, input) = oneshot::channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 1024];
+            while io::stdin().read(&mut buffer).is_ok_and(|n| n > 0) {}
+            drop(closed);
+        });
+        Ok(Self { signals, input })
+    }
+
+    async fn wait(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+            _ = &mut self.input => {}
+        }
+    }
+}
