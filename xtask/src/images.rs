@@ -1,10 +1,216 @@
-//! images: placeholder, about to be replaced.
-use crate::{context::Context, outcome::*, process::Log};
-pub(crate) fn skip(_: &Context) -> Option<String> {
-    Some("not yet".into())
+//! The step `images`: one image per service from one compile, each looked into and then started for real.
+
+mod apt;
+mod bases;
+mod build;
+mod containerfile;
+mod containers;
+mod registry;
+mod relay;
+mod stack;
+mod stand_in;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use self::{
+    bases::Missing,
+    build::{Built, Image},
+    containerfile::FILE,
+};
+use crate::{
+    context::Context,
+    outcome::{Finding, Outcome, StepError, StepResult},
+    podman::Podman,
+    process::Log,
+    services::Kind,
+};
+
+/// Bytes of a megabyte as the configuration counts.
+const MEGABYTE: u64 = 1_000_000;
+
+/// What podman says of an image, as far as it is judged.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    size: u64,
+    #[serde(default)]
+    config: Inside,
+    /// podman keeps the health check beside the configuration, too; which of the two depends on its version.
+    #[serde(default)]
+    healthcheck: Option<HealthCheck>,
 }
-pub(crate) fn check(_: &Context, _: &Log) -> StepResult {
-    Ok(Outcome::Judged(vec![]))
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Inside {
+    user: String,
+    healthcheck: Option<HealthCheck>,
 }
-pub(crate) use check as build;
-pub(crate) use check as bases;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HealthCheck {
+    test: Option<Vec<String>>,
+}
+
+/// Why the step does not apply to this workspace, if so.
+pub(crate) fn skip(cx: &Context) -> Option<String> {
+    if !cx.root.join(FILE).is_file() {
+        return Some(format!("this workspace has no `{FILE}`"));
+    }
+    match cx.services() {
+        Ok(services) if services.is_empty() => {
+            Some("no crate of this workspace has `[package.metadata.service]`".into())
+        }
+        // A manifest that cannot be read is told by the step itself.
+        _ => None,
+    }
+}
+
+/// Builds all images, looks into each, and starts them as one stack.
+pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
+    let podman = Podman::find(cx, log)?;
+    let images = match build::all(cx, &podman, log, &cx.services()?)? {
+        Built::All(images) => images,
+        Built::Failed { finding, output } => {
+            return Ok(Outcome::ToolFailed { findings: vec![finding], output });
+        }
+    };
+    let mut findings = Vec::new();
+    for image in &images {
+        findings.extend(look_into(cx, &podman, log, image)?);
+    }
+    findings.extend(stack::judge(cx, &podman, log, &images)?);
+    Ok(Outcome::Judged(findings))
+}
+
+/// Builds all images and says what they are called.
+pub(crate) fn build(cx: &Context, log: &Log) -> StepResult {
+    if let Some(reason) = skip(cx) {
+        return Ok(Outcome::Skipped(reason));
+    }
+    let podman = Podman::find(cx, log)?;
+    match build::all(cx, &podman, log, &cx.services()?)? {
+        Built::All(images) => {
+            images.iter().for_each(|it| log.line(&it.reference));
+            Ok(Outcome::Judged(images.iter().map(built).collect()))
+        }
+        Built::Failed { finding, output } => Ok(Outcome::ToolFailed { findings: vec![finding], output }),
+    }
+}
+
+/// Sees to every base image of the configuration: pulls it, or makes a stand-in where it cannot be pulled.
+pub(crate) fn bases(cx: &Context, log: &Log) -> StepResult {
+    if cx.config.images.bases.is_empty() {
+        return Ok(Outcome::Skipped("the configuration names no base image".into()));
+    }
+    let podman = Podman::find(cx, log)?;
+    let mut findings = Vec::new();
+    for base in cx.config.images.bases.values() {
+        let found = bases::find(cx, &podman, log, base, Missing::Make)?;
+        log.line(&found.reference);
+        if found.reference != base.image {
+            let message =
+                format!("`{}` stands in for `{}`, which cannot be pulled", found.reference, base.image);
+            findings.push(Finding::warning("image-stand-in-base", message));
+        }
+    }
+    Ok(Outcome::Judged(findings))
+}
+
+/// The image to use for a base of the configuration, where the store has it: the genuine one or its stand-in.
+pub(crate) fn base_in_store(cx: &Context, name: &str) -> Option<String> {
+    bases::in_store(cx, cx.config.images.bases.get(name)?)
+}
+
+fn built(image: &Image) -> Finding {
+    let mut finding = Finding::warning("image-built", image.reference.clone());
+    finding.level = crate::outcome::Level::Info;
+    finding
+}
+
+fn look_into(cx: &Context, podman: &Podman, log: &Log, image: &Image) -> Result<Vec<Finding>, StepError> {
+    let text = podman.answer(cx, log, &["image", "inspect", &image.reference])?;
+    let images: Vec<Inspected> =
+        serde_json::from_str(&text).context("cannot read what podman says of an image")?;
+    let max = cx.config.images.max_size_mb;
+    Ok(images.iter().flat_map(|it| judged(image, it, max)).collect())
+}
+
+fn judged(image: &Image, inspected: &Inspected, max_size_mb: u64) -> Vec<Finding> {
+    let name = &image.service.name;
+    let mut findings = Vec::new();
+    if inspected.size > max_size_mb * MEGABYTE {
+        let size = inspected.size.div_ceil(MEGABYTE);
+        let message = format!("the image of `{name}` takes {size} MB; {max_size_mb} MB is the most");
+        let fix = "leave out what the binary does not need, or raise `max-size-mb` in `.config/xtask.toml`";
+        findings.push(Finding::error("image-too-large", message).at(FILE, image.line).fix(fix));
+    }
+    let user = inspected.config.user.split(':').next().unwrap_or_default();
+    if !user.parse::<u32>().is_ok_and(|it| it > 0) {
+        let message = match user {
+            "" | "0" | "root" => format!("the image of `{name}` runs as root"),
+            other => {
+                format!("the image of `{name}` runs as `{other}`, which a cluster cannot tell from root")
+            }
+        };
+        let finding = Finding::error("image-root-user", message).at(FILE, image.line);
+        findings.push(finding.fix("USER 65532:65532"));
+    }
+    let check = inspected.config.healthcheck.as_ref().or(inspected.healthcheck.as_ref());
+    let test = check.and_then(|it| it.test.clone()).unwrap_or_default();
+    let none = test.is_empty() || test[0] == "NONE";
+    if none && image.service.manifest.kind == Kind::Service {
+        let message =
+            format!("the image of `{name}` has no HEALTHCHECK, so a rollout cannot tell whether it works");
+        let finding = Finding::error("image-no-healthcheck", message).at(FILE, image.line);
+        findings.push(finding.fix(format!("HEALTHCHECK CMD [\"/usr/bin/{name}\", \"healthcheck\"]")));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::{Manifest, Service};
+
+    fn found(inspected: &str) -> String {
+        let manifest = Manifest {
+            kind: Kind::Service,
+            image: "edge-runtime".into(),
+            port: Some(1),
+            health: None,
+            database_role: None,
+            upstream: None,
+        };
+        let service = Service { name: "edge".into(), manifest };
+        let image = Image { service, reference: "localhost/x/edge:1".into(), line: 7 };
+        let inspected = serde_json::from_str(inspected).unwrap();
+        let lines =
+            judged(&image, &inspected, 40).into_iter().map(|it| format!("{}: {}", it.code, it.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn an_image_that_is_too_large_runs_as_root_and_has_no_health_check_is_told_all_three() {
+        insta::assert_snapshot!(found(r#"{"Size": 40000001, "Config": {}}"#), @r"
+        image-too-large: the image of `edge` takes 41 MB; 40 MB is the most
+        image-root-user: the image of `edge` runs as root
+        image-no-healthcheck: the image of `edge` has no HEALTHCHECK, so a rollout cannot tell whether it works
+        ");
+    }
+
+    #[test]
+    fn an_image_as_it_should_be_is_not_mentioned() {
+        let config =
+            r#"{"User": "65532:65532", "Healthcheck": {"Test": ["CMD", "/usr/bin/edge", "healthcheck"]}}"#;
+        assert_eq!(found(&format!(r#"{{"Size": 40000000, "Config": {config}}}"#)), "");
+    }
+
+    #[test]
+    fn a_user_by_name_is_told() {
+        let config = r#"{"User": "nobody", "Healthcheck": {"Test": ["CMD", "x"]}}"#;
+        insta::assert_snapshot!(found(&format!(r#"{{"Size": 1, "Config": {config}}}"#)), @"image-root-user: the image of `edge` runs as `nobody`, which a cluster cannot tell from root");
+    }
+}

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::settings::document;
 use crate::{
     context::Context,
     outcome::StepError,
@@ -157,7 +158,8 @@ impl Podman {
 
     /// A container that holds nothing and runs the host's own `true`.
     fn trial(&self, cx: &Context) -> Process {
-        let mut process = self.process(cx).args(["run", "--rm", "--network=none", "--security-opt=label=disable"]);
+        let mut process =
+            self.process(cx).args(["run", "--rm", "--network=none", "--security-opt=label=disable"]);
         process = process.arg(format!("--label={RUN_LABEL}={}", cx.run_id));
         for folder in ["/usr", "/bin", "/lib", "/lib64"].into_iter().filter(|it| Path::new(it).is_dir()) {
             process = process.arg(format!("--volume={folder}:{folder}:ro"));
@@ -182,11 +184,8 @@ pub(crate) fn refused(what: &str, finished: &Finished) -> StepError {
 /// The last lines that are an error; podman may write warnings before.
 fn said(finished: &Finished) -> String {
     let lines = || finished.stderr.lines().map(str::trim).filter(|it| !it.is_empty());
-    let errors: Vec<&str> = lines().filter(|it| !it.contains("level=warning")).collect();
-    match errors.last() {
-        Some(last) => last.trim_start_matches("Error: ").to_owned(),
-        None => lines().last().unwrap_or("it gave no reason").to_owned(),
-    }
+    let error = lines().rfind(|it| !it.contains("level=warning"));
+    error.or(lines().next_back()).unwrap_or("it gave no reason").trim_start_matches("Error: ").to_owned()
 }
 
 /// What to try, from the host's own settings to the ones that cope with every known quirk.

@@ -6,7 +6,7 @@
 mod clippy;
 mod fmt;
 mod house;
-mod migrations;
+pub(crate) mod migrations;
 pub(crate) mod sqlx;
 pub(crate) mod test;
 

@@ -57,7 +57,11 @@ fn wanted(found: Vec<Source>, release: &str) -> Vec<String> {
     let of_release = |it: &Source| it.suite.strip_prefix(release).is_some_and(|rest| PARTS.contains(&rest));
     let mut lines = Vec::new();
     for source in found.into_iter().filter(of_release) {
-        let options = if source.options.is_empty() { String::new() } else { format!("[{}] ", source.options.join(" ")) };
+        let options = if source.options.is_empty() {
+            String::new()
+        } else {
+            format!("[{}] ", source.options.join(" "))
+        };
         let line = format!("deb {options}{} {} main", source.address, source.suite);
         if !lines.contains(&line) {
             lines.push(line);
@@ -95,7 +99,10 @@ fn stanza(text: &str) -> Vec<Source> {
     }
     let mut options = Vec::new();
     if field("Signed-By").starts_with('/') {
-        options.push(format!("signed-by={}", field("Signed-By").split_whitespace().collect::<Vec<_>>().join(",")));
+        options.push(format!(
+            "signed-by={}",
+            field("Signed-By").split_whitespace().collect::<Vec<_>>().join(",")
+        ));
     }
     if field("Trusted").eq_ignore_ascii_case("yes") {
         options.push("trusted=yes".into());

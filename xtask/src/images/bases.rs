@@ -56,18 +56,19 @@ pub(super) fn find(
         Some(name) => exists(name)?,
         None => false,
     };
-    // A gate run does not ask the network again for what it has a stand-in for; `images bases` does.
-    let reason = if have_stand_in && missing == Missing::Tell { None } else { pull(cx, podman, log, &base.image)? };
-    match (reason, stand_in) {
-        (None, Some(name)) if have_stand_in && !exists(&base.image)? => Ok(found(&name)),
-        (None, _) => Ok(found(&base.image)),
-        (Some(_), Some(name)) if have_stand_in => Ok(found(&name)),
-        (Some(reason), Some(name)) if missing == Missing::Make => {
+    if let (Some(name), true, Missing::Tell) = (&stand_in, have_stand_in, missing) {
+        // A gate run does not ask the network again for what it has a stand-in for; `images bases` does.
+        return Ok(found(name));
+    }
+    let Some(reason) = pull(cx, podman, log, &base.image)? else { return Ok(found(&base.image)) };
+    match stand_in {
+        Some(name) if have_stand_in => Ok(found(&name)),
+        Some(name) if missing == Missing::Make => {
             log.line(&format!("`{}` cannot be pulled ({reason}); making `{name}` from packages", base.image));
             stand_in::make(cx, podman, log, &base.image)?;
             Ok(found(&name))
         }
-        (Some(reason), _) => Err(StepError::environment(
+        _ => Err(StepError::environment(
             format!("the base image `{}` cannot be pulled: {reason}", base.image),
             "cargo xtask images bases",
         )),
@@ -93,7 +94,10 @@ fn pull(cx: &Context, podman: &Podman, log: &Log, image: &str) -> Result<Option<
     };
     if !asked.success() {
         let words = last_words(&asked.stderr);
-        if ["no such host", "connection refused", "timeout", "unreachable"].iter().any(|it| words.contains(it)) {
+        if ["no such host", "connection refused", "timeout", "unreachable"]
+            .iter()
+            .any(|it| words.contains(it))
+        {
             remember(registry);
         }
         return Ok(Some(words));
@@ -110,4 +114,12 @@ fn remember(registry: String) {
 
 fn last_words(stderr: &str) -> String {
     stderr.lines().last().unwrap_or("it gave no reason").trim_start_matches("Error: ").to_owned()
+}
+
+/// The genuine image or its stand-in, whichever the store has, found without a trial of podman.
+pub(super) fn in_store(cx: &Context, base: &Base) -> Option<String> {
+    let candidates = [Some(base.image.clone()), stand_in::name(&base.image)];
+    candidates.into_iter().flatten().find(|it| {
+        cx.process("podman").args(["image", "exists", it]).run().is_ok_and(|asked| asked.success())
+    })
 }

@@ -23,7 +23,8 @@ pub(super) const STAND_IN_LABEL: &str = "dev.slipway.stand-in";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const ENTRYPOINT: &str = include_str!("postgres-entrypoint.sh");
 /// Files of packages that no build and no server reads.
-const LEFT_OUT: &[&str] = &["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
+const LEFT_OUT: &[&str] =
+    &["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
 /// What is left of the host's sources and settings once everything is installed, and what changes at every build.
 const CLEAN: &str = r#"rm -rf "$1"/etc/apt/sources.list* "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/auth.conf* \
     "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/var/log/* "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old"#;
@@ -60,7 +61,9 @@ pub(super) fn make(cx: &Context, podman: &Podman, log: &Log, image: &str) -> Res
     let (Some(name), Some((repository, tag))) = (name(image), parts(image)) else { return Ok(()) };
     if on_path("mmdebstrap").is_none() {
         return Err(StepError::environment(
-            format!("`{image}` cannot be pulled, and `mmdebstrap`, which makes a stand-in for it, is not installed"),
+            format!(
+                "`{image}` cannot be pulled, and `mmdebstrap`, which makes a stand-in for it, is not installed"
+            ),
             "sudo apt-get install --yes mmdebstrap debian-archive-keyring",
         ));
     }
@@ -95,7 +98,8 @@ fn root_file_system(
     let settings = folder.join("apt.conf");
     private_file(&settings, &apt::settings(cx)?)?;
     let root = folder.join("root.tar");
-    let mut process = cx.process("mmdebstrap").env("SOURCE_DATE_EPOCH", "0").args(["--quiet", "--variant=minbase"]);
+    let mut process =
+        cx.process("mmdebstrap").env("SOURCE_DATE_EPOCH", "0").args(["--quiet", "--variant=minbase"]);
     process = process.arg(format!("--include={}", recipe.packages.join(",")));
     process = process.arg(format!("--aptopt={}", settings.display()));
     process = process.args(LEFT_OUT.iter().map(|it| format!("--dpkgopt=path-exclude={it}")));
