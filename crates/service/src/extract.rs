@@ -78,12 +78,21 @@ async fn whole(body: Body) -> Result<axum::body::Bytes, Problem> {
 }
 
 fn refuse(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    match (error.inner().is_data(), error.path().to_string()) {
-        (false, _) => malformed(error.inner()),
-        // At the root the path is a dot: the message names the field that is missing or unknown.
-        (true, path) if path == "." => Problem::invalid("body", error.inner().to_string()),
-        (true, path) => Problem::invalid(path, error.inner().to_string()),
+    if !error.inner().is_data() {
+        return malformed(error.inner());
     }
+    let message = error.inner().to_string();
+    // The path ends at what lacks a field: only the message names that one.
+    let missing =
+        message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
+    let at_root = error.path().iter().next().is_none();
+    let field = match (at_root, missing) {
+        (true, None) => "body".to_owned(),
+        (true, Some(missing)) => missing.to_owned(),
+        (false, None) => error.path().to_string(),
+        (false, Some(missing)) => format!("{}.{missing}", error.path()),
+    };
+    Problem::invalid(field, message)
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

@@ -164,7 +164,9 @@ impl Reader {
     ) -> Result<T, SettingError> {
         if let Some(value) = self.given::<T>(name)? {
             return T::from_setting(&value).ok_or_else(|| match T::EXPOSURE {
-                Exposure::Shown => SettingError::Malformed { name, value, expected: T::EXPECTED },
+                Exposure::Shown => {
+                    SettingError::Malformed { name, value: masked(&value), expected: T::EXPECTED }
+                }
                 Exposure::Secret => {
                     SettingError::MalformedSecret { name: name.to_owned(), expected: T::EXPECTED }
                 }
@@ -223,6 +225,17 @@ pub fn describe(tables: &[&[Setting]], defaults: &'static [(&'static str, &'stat
     text
 }
 
+/// The value without what stands where a URL has name and password, should there be one after all.
+fn masked(value: &str) -> String {
+    match value.rsplit_once('@') {
+        Some((before, after)) => {
+            let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+            format!("{scheme}[secret]@{after}")
+        }
+        None => value.to_owned(),
+    }
+}
+
 fn default_of(
     replaced: &'static [(&'static str, &'static str)],
     name: &str,
@@ -273,6 +286,13 @@ mod tests {
         `WAIT_S` is `soon`, expected a whole number of seconds
         `DATABASE_URL` holds something else than a `postgres://` URL (its value is secret and not shown)
         ");
+    }
+
+    #[test]
+    fn a_password_in_a_url_that_should_have_none_is_not_shown() {
+        let mut reader = Reader::from_variables(&[("UP", "http://root:hunter2@control:8001")]);
+        let read = reader.get::<crate::forward::Upstream>("UP", None);
+        insta::assert_snapshot!(reader.finish(read).unwrap_err(), @"`UP` is `http://[secret]@control:8001`, expected an `http://` URL without path such as `http://127.0.0.1:8001`");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::health;
-use crate::shutdown::{Shutdown, Stage};
+use crate::shutdown::{Drained, Shutdown, Stage};
 use crate::{server, testing::DEADLINE};
 
 /// A server on a port of its own that answers `/health/live` and what the test gives it.
@@ -17,6 +17,7 @@ pub struct FakeUpstream {
     router: Router,
     serving: JoinSet<()>,
     shutdown: Shutdown,
+    drained: Option<Drained>,
 }
 
 impl FakeUpstream {
@@ -28,8 +29,8 @@ impl FakeUpstream {
         let router = router.route(health::LIVE, get(async || "live"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
-        let (shutdown, _drained) = Shutdown::new();
-        let mut fake = Self { address, router, serving: JoinSet::new(), shutdown };
+        let (shutdown, drained) = Shutdown::new();
+        let mut fake = Self { address, router, serving: JoinSet::new(), shutdown, drained: Some(drained) };
         fake.serve(listener);
         fake
     }
@@ -39,10 +40,16 @@ impl FakeUpstream {
         format!("http://{}", self.address)
     }
 
-    /// Takes it away: it closes its connections and its port.
+    /// Takes it away: it closes its port and, once what it was asked is answered, its connections.
+    ///
+    /// # Panics
+    /// When an answer does not come to its end.
     pub async fn vanish(&mut self) {
         self.shutdown.advance(Stage::Draining);
         while self.serving.join_next().await.is_some() {}
+        if let Some(drained) = self.drained.take() {
+            tokio::time::timeout(DEADLINE, drained.wait()).await.expect("everything is answered");
+        }
     }
 
     /// Brings it back at the same address.
@@ -51,7 +58,8 @@ impl FakeUpstream {
     /// When its port is taken.
     pub async fn come_back(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its port is still free");
-        (self.shutdown, _) = Shutdown::new();
+        let (shutdown, drained) = Shutdown::new();
+        (self.shutdown, self.drained) = (shutdown, Some(drained));
         self.serve(listener);
     }
 

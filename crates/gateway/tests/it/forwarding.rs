@@ -1,0 +1,86 @@
+//! What reaches control, and what comes back.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::any;
+use service::testing::until_status;
+
+use crate::World;
+
+/// Says what control was asked.
+async fn echo(
+    headers: HeaderMap,
+    request: Request,
+) -> (StatusCode, [(&'static str, &'static str); 2], String) {
+    let mut lines: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| *name != "host" && *name != "x-forwarded-host")
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    lines.sort();
+    let asked = format!("{} {}", request.method(), request.uri());
+    let body = axum::body::to_bytes(request.into_body(), 1024).await.unwrap();
+    let said = format!("{asked}\n{}\n\n{}", lines.join("\n"), String::from_utf8_lossy(&body));
+    (StatusCode::IM_A_TEAPOT, [("x-control", "yes"), ("keep-alive", "timeout=1")], said)
+}
+
+#[tokio::test]
+async fn a_request_reaches_control_as_it_was_and_nobody_can_say_that_they_are_someone() {
+    let world = World::new(Router::new().route("/v1/{*path}", any(echo))).await;
+    let request = Request::post("/v1/releases?limit=3&x=%20")
+        .header("content-type", "text/plain")
+        .header("x-request-id", "r-7")
+        .header("x-slipway-actor", "root")
+        .header("x-slipway-roles", "admin")
+        .header("connection", "x-private")
+        .header("x-private", "1")
+        .body("hello".into())
+        .unwrap();
+    let answer = world.gateway.send(request).await;
+    insta::assert_snapshot!(answer.body, @"
+    POST /v1/releases?limit=3&x=%20
+    content-length: 5
+    content-type: text/plain
+    x-forwarded-for: 127.0.0.1
+    x-forwarded-proto: http
+    x-request-id: r-7
+
+    hello
+    ");
+    assert_eq!(answer.status, StatusCode::IM_A_TEAPOT);
+    assert_eq!(answer.headers["x-control"], "yes");
+    assert_eq!(answer.headers["x-request-id"], "r-7");
+    assert!(!answer.headers.contains_key("keep-alive"));
+
+    let line = world.gateway.until_logged(|line| line["path"] == "/v1/releases").await;
+    assert_eq!(
+        (&line["request_id"], &line["status"], &line["method"]),
+        (&"r-7".into(), &418.into(), &"POST".into())
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_api_is_not_forwarded() {
+    let world = World::new(Router::new().fallback(async || "control was asked")).await;
+    insta::assert_snapshot!(world.gateway.get("/").await.summary(), @r#"404 {"error":{"code":"not_found","message":"`/` does not exist","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(world.gateway.get("/v2/releases").await.summary(), @r#"404 {"error":{"code":"not_found","message":"`/v2/releases` does not exist","request_id":"[request id]"}}"#);
+}
+
+#[tokio::test]
+async fn without_control_a_request_is_a_502_and_readiness_says_which_check_fails_until_it_returns() {
+    let mut world = World::new(Router::new().route("/v1/{*path}", any(async || "ok"))).await;
+    insta::assert_snapshot!(world.gateway.get("/health/ready").await.summary(), @r#"200 {"checks":{"control":"ok"},"status":"ready"}"#);
+
+    world.control.vanish().await;
+    let unready = until_status(503, || world.gateway.get("/health/ready")).await;
+    insta::with_settings!({filters => vec![(r"127\.0\.0\.1:\d+", "[control]")]}, {
+        insta::assert_snapshot!(unready.summary(), @r#"503 {"checks":{"control":"cannot connect to `[control]`: client error (Connect): tcp connect error: Connection refused (os error 111)"},"status":"unready"}"#);
+    });
+    insta::assert_snapshot!(world.gateway.get("/health/live").await.summary(), @r#"200 {"status":"live"}"#);
+    insta::assert_snapshot!(world.gateway.get("/v1/releases").await.summary(), @r#"502 {"error":{"code":"upstream_unreachable","message":"the service behind cannot be reached, try again later","request_id":"[request id]"}}"#);
+
+    world.control.come_back().await;
+    until_status(200, || world.gateway.get("/health/ready")).await;
+    insta::assert_snapshot!(world.gateway.get("/v1/releases").await.summary(), @r#"200 "ok""#);
+}

@@ -1,0 +1,191 @@
+//! Starting, saying what is wrong, being asked for its health, and stopping.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use service::testing::until_status;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::{World, gateway};
+
+/// A request that control holds until the test lets it go.
+struct Held {
+    arrived: Arc<Notify>,
+    let_go: Arc<Notify>,
+}
+
+impl Held {
+    fn route() -> (Self, Router) {
+        let held = Self { arrived: Arc::default(), let_go: Arc::default() };
+        let (arrived, let_go) = (held.arrived.clone(), held.let_go.clone());
+        let slow = async move || {
+            arrived.notify_one();
+            let_go.notified().await;
+            "done at last"
+        };
+        (held, Router::new().route("/v1/slow", get(slow)))
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_finished_after_term_while_nothing_new_is_accepted() {
+    let (held, routes) = Held::route();
+    let World { control: _control, gateway } = World::new(routes).await;
+    let address = gateway.address();
+    // A connection on which nothing was ever asked does not hold the end up.
+    let _idle = TcpStream::connect(address).await.unwrap();
+
+    let asked = async {
+        held.arrived.notified().await;
+        gateway.terminate();
+        gateway.until_logged(|line| line["message"] == "stopping").await;
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        held.let_go.notify_one();
+    };
+    let (answer, ()) = tokio::join!(gateway.get("/v1/slow"), asked);
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "done at last"));
+
+    let finished = gateway.finished().await;
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains(r#""message":"drained""#), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn what_does_not_finish_within_the_grace_is_cut_off_and_the_exit_is_still_0() {
+    let (held, routes) = Held::route();
+    let World { control: _control, gateway } = World::with(routes, &[("SHUTDOWN_GRACE_S", "1")]).await;
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /v1/slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    held.arrived.notified().await;
+
+    let finished = gateway.stop().await;
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains("cutting off what did not finish in time"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_second_term_ends_it_at_once() {
+    let (held, routes) = Held::route();
+    let World { control: _control, gateway } = World::with(routes, &[("SHUTDOWN_GRACE_S", "3600")]).await;
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /v1/slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    held.arrived.notified().await;
+
+    gateway.terminate();
+    gateway.until_logged(|line| line["message"] == "stopping").await;
+    assert_eq!(gateway.stop().await.status.code(), Some(143));
+}
+
+#[tokio::test]
+async fn during_the_delay_after_term_it_still_answers_but_is_not_ready() {
+    let World { control: _control, gateway } = World::with(Router::new(), &[("SHUTDOWN_DELAY_S", "1")]).await;
+    gateway.terminate();
+    let unready = until_status(503, || gateway.get("/health/ready")).await;
+    insta::assert_snapshot!(unready.summary(), @r#"503 {"status":"stopping"}"#);
+    insta::assert_snapshot!(gateway.get("/health/live").await.summary(), @r#"200 {"status":"live"}"#);
+    assert_eq!(gateway.finished().await.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn healthcheck_tells_ready_from_unready_from_dead() {
+    let mut world = World::new(Router::new()).await;
+    let check = gateway().env("LISTEN", &format!("0.0.0.0:{}", world.gateway.address().port()));
+    assert_eq!(check.run(&["healthcheck"]).await.refusal(), "exit 0\n");
+
+    world.control.vanish().await;
+    let unready = check.run(&["healthcheck"]).await.refusal();
+    insta::with_settings!({filters => vec![(r"127\.0\.0\.1:\d+", "[address]")]}, {
+        insta::assert_snapshot!(unready, @r#"
+        exit 1
+        gateway: `[address]` is not ready: 503 {"checks":{"control":"cannot connect to `[address]`: client error (Connect): tcp connect error: Connection refused (os error 111)"},"status":"unready"}
+        "#);
+    });
+
+    // Nobody can listen on port 1 without being root and meaning it.
+    let dead = gateway().env("LISTEN", "127.0.0.1:1").run(&["healthcheck"]).await;
+    insta::assert_snapshot!(dead.refusal(), @"
+    exit 1
+    gateway: no answer from `127.0.0.1:1`: Connection refused (os error 111)
+    ");
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_is_refused_with_everything_that_is_wrong() {
+    let wrong = gateway()
+        .env("CONTROL_URL", "https://control/v1")
+        .env("LISTEN", "8000")
+        .env("SHUTDOWN_GRACE_S", "10s")
+        .env("LOG", "loud=very");
+    insta::assert_snapshot!(wrong.run(&[]).await.refusal(), @"
+    exit 2
+    gateway: `CONTROL_URL` is `https://control/v1`, expected an `http://` URL without path such as `http://127.0.0.1:8001`
+    gateway: `LISTEN` is `8000`, expected an address and port such as `0.0.0.0:8000`
+    gateway: `LOG` is `loud=very`, expected a log filter such as `info` or `info,store=debug`
+    gateway: `SHUTDOWN_GRACE_S` is `10s`, expected a whole number of seconds
+    gateway: `gateway --help` lists every setting
+    ");
+    insta::assert_snapshot!(gateway().run(&["serve"]).await.refusal(), @"
+    exit 2
+    gateway: unknown argument `serve`; `gateway --help` lists what there is
+    ");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_a_failure_that_names_the_setting() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let finished = gateway().env("LISTEN", &taken.local_addr().unwrap().to_string()).run(&[]).await;
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains("set `LISTEN` to an address that is free"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn help_lists_every_setting_and_the_manifest_names_the_same_port() {
+    let help = gateway().run(&["--help"]).await.stdout;
+    insta::assert_snapshot!(help, @"
+    gateway 0.1.0
+
+    Usage:
+      gateway               serve, until TERM or INT
+      gateway healthcheck   ask the one that runs on this host whether it is ready: exit 0 or 1
+      gateway --version     print name and version
+      gateway --help        print this
+
+    Settings, from the environment:
+      CONTROL_URL
+          Where control is, which answers `/v1`. (an `http://` URL without path such as `http://127.0.0.1:8001`; default `http://127.0.0.1:8001`)
+      UPSTREAM_CONNECT_TIMEOUT_MS
+          How long connecting to control may take. (a whole number of milliseconds; default `2000`)
+      UPSTREAM_FIRST_BYTE_TIMEOUT_S
+          How long control may take, once it has a request, until it begins to answer. (a whole number of seconds; default `30`)
+      LISTEN
+          Where it listens. (an address and port such as `0.0.0.0:8000`; default `0.0.0.0:8000`)
+      LOG
+          What it logs. (a log filter such as `info` or `info,store=debug`; default `info`)
+      SHUTDOWN_DELAY_S
+          How long it still accepts requests after TERM, already unready, so that whoever routes to it can notice. (a whole number of seconds; default `0`)
+      SHUTDOWN_GRACE_S
+          How long after that what is in flight may take to finish. (a whole number of seconds; default `10`)
+      READY_TIMEOUT_MS
+          How long a readiness check may take. (a whole number of milliseconds; default `2000`)
+      REQUEST_HEAD_TIMEOUT_S
+          How long a client may take to send a request's head, and how long an idle connection is kept. (a whole number of seconds; default `10`)
+      REQUEST_BODY_TIMEOUT_S
+          How long a client may keep the service waiting for a request's body; each KiB that arrives gives a second back. (a whole number of seconds; default `10`)
+      REQUEST_BODY_MAX_BYTES
+          How large a request's body may be. (a whole number of bytes; default `1048576`)
+    ");
+    let port = service::testing::manifest_port(env!("CARGO_MANIFEST_DIR"));
+    assert!(help.contains(&format!("default `0.0.0.0:{port}`")), "{help}");
+    assert_eq!(
+        gateway().run(&["--version"]).await.stdout,
+        concat!("gateway ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}

@@ -1,0 +1,103 @@
+//! What every service gets around its routes, seen from outside.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use service::request_id::RequestId;
+use service::testing::{Answer, ask, dressed};
+use service::{Problem, extract};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    #[expect(dead_code, reason = "only its form is of interest")]
+    lines: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[expect(dead_code, reason = "only its form is of interest")]
+    count: u32,
+}
+
+fn router() -> Router {
+    dressed(
+        Router::new()
+            .route("/orders", post(async |extract::Json(_): extract::Json<Order>| "taken"))
+            .route("/orders/{id}", get(async |extract::Path(id): extract::Path<u32>| id.to_string()))
+            .route("/id", get(async |id: RequestId| id.as_str().to_owned()))
+            .route("/panic", get(async || -> &'static str { panic!("the handler fell over") }))
+            .route("/refused", get(async || Problem::conflict("it is there already"))),
+    )
+}
+
+async fn get_path(path: &str) -> Answer {
+    ask(&router(), Request::get(path).body(Body::empty()).unwrap()).await
+}
+
+async fn order(body: &str) -> String {
+    let request = Request::post("/orders").header("content-type", "application/json; charset=utf-8");
+    ask(&router(), request.body(body.to_owned().into()).unwrap()).await.summary()
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_told_in_json() {
+    insta::assert_snapshot!(get_path("/nowhere?x=1").await.summary(), @r#"404 {"error":{"code":"not_found","message":"`/nowhere` does not exist","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(get_path("/orders/seven").await.summary(), @r#"404 {"error":{"code":"not_found","message":"`/orders/seven` does not exist","request_id":"[request id]"}}"#);
+    let wrong_method = get_path("/orders").await;
+    insta::assert_snapshot!(wrong_method.summary(), @r#"405 {"error":{"code":"method_not_allowed","message":"this path does not take this method; the `allow` header says which it takes","request_id":"[request id]"}}"#);
+    assert_eq!(wrong_method.headers["allow"], "POST");
+}
+
+#[tokio::test]
+async fn a_request_id_is_kept_returned_and_stands_in_errors() {
+    let request = || Request::get("/refused").header("x-request-id", "r-42");
+    let answer = ask(&router(), request().body(Body::empty()).unwrap()).await;
+    assert_eq!((answer.headers["x-request-id"].to_str().unwrap(), answer.status.as_u16()), ("r-42", 409));
+    assert_eq!(answer.json()["error"]["request_id"], "r-42");
+
+    let made = get_path("/id").await;
+    assert_eq!(made.headers["x-request-id"].to_str().unwrap(), made.body);
+    assert_eq!(made.body.len(), 36);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_handler_is_a_500_that_says_nothing_of_the_inside() {
+    insta::assert_snapshot!(get_path("/panic").await.summary(), @r#"500 {"error":{"code":"internal","message":"the service failed; its log says why under this request id","request_id":"[request id]"}}"#);
+}
+
+#[tokio::test]
+async fn a_body_that_is_wrong_is_refused_with_the_field() {
+    insta::assert_snapshot!(order(r#"{"lines":[{"count":1}]}"#).await, @r#"200 "taken""#);
+    insta::assert_snapshot!(order(r#"{"lines":[{"count":1},{"count":"two"}]}"#).await, @r#"422 {"error":{"code":"invalid","field":"lines[1].count","message":"invalid type: string \"two\", expected u32 at line 1 column 36","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(order(r#"{"lines":[{}]}"#).await, @r#"422 {"error":{"code":"invalid","field":"lines[0].count","message":"missing field `count` at line 1 column 12","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(order("{}").await, @r#"422 {"error":{"code":"invalid","field":"lines","message":"missing field `lines` at line 1 column 2","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(order("7").await, @r#"422 {"error":{"code":"invalid","field":"body","message":"invalid type: integer `7`, expected struct Order at line 1 column 1","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(order(r#"{"rows":[]}"#).await, @r#"422 {"error":{"code":"invalid","field":"rows","message":"unknown field `rows`, expected `lines` at line 1 column 7","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(order(r#"{"lines":"#).await, @r#"400 {"error":{"code":"malformed_json","message":"the body is not JSON: EOF while parsing a value at line 1 column 9","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(order(r#"{"lines":[]} and more"#).await, @r#"400 {"error":{"code":"malformed_json","message":"the body is not JSON: trailing characters at line 1 column 14","request_id":"[request id]"}}"#);
+
+    let plain = Request::post("/orders").body(Body::from("{}")).unwrap();
+    insta::assert_snapshot!(ask(&router(), plain).await.summary(), @r#"415 {"error":{"code":"unsupported_media_type","message":"the body must be JSON; send it with `content-type: application/json`","request_id":"[request id]"}}"#);
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused_announced_or_not() {
+    let large = " ".repeat((1 << 20) + 1);
+    insta::assert_snapshot!(order(&large).await, @r#"413 {"error":{"code":"body_too_large","message":"the request body is larger than 1048576 bytes","request_id":"[request id]"}}"#);
+    // A stream does not announce its length: the limit is met while reading.
+    let (mut sender, stream) = http_body_util::channel::Channel::<axum::body::Bytes>::new(1);
+    let sending = tokio::spawn(async move { sender.send_data(large.into()).await });
+    let request = Request::post("/orders").header("content-type", "application/json");
+    let answer = ask(&router(), request.body(Body::new(stream)).unwrap()).await;
+    sending.await.unwrap().unwrap();
+    insta::assert_snapshot!(answer.summary(), @r#"413 {"error":{"code":"body_too_large","message":"the request body is larger than 1048576 bytes","request_id":"[request id]"}}"#);
+}
+
+#[tokio::test]
+async fn a_service_without_checks_is_live_and_ready() {
+    insta::assert_snapshot!(get_path("/health/live").await.summary(), @r#"200 {"status":"live"}"#);
+    insta::assert_snapshot!(get_path("/health/ready").await.summary(), @r#"200 {"checks":{},"status":"ready"}"#);
+}
