@@ -24,7 +24,7 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 /// Production's ledger (`migrations/applied.toml`) as it stood when this was built.
 pub const PRODUCTION_LEDGER: &str = include_str!("../../../migrations/applied.toml");
 
-/// Connections that one process holds at most.
+/// Connections that one process holds at most, where nothing else is said.
 const MAX_CONNECTIONS: u32 = 8;
 
 /// How long a query waits for a connection. Short: a caller is waiting behind it.
@@ -61,9 +61,17 @@ impl Store {
     /// # Errors
     /// The URL is malformed.
     pub fn connect_lazily(url: &str) -> Result<Self, Error> {
+        Self::connect_lazily_with(url, MAX_CONNECTIONS)
+    }
+
+    /// As [`Store::connect_lazily`], with as many connections as the caller uses at the same time.
+    ///
+    /// # Errors
+    /// The URL is malformed.
+    pub fn connect_lazily_with(url: &str, connections: u32) -> Result<Self, Error> {
         let options: PgConnectOptions = url.parse().map_err(Error::from_url)?;
         let pool = PgPoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
+            .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options);
         Ok(Self { pool })

@@ -43,7 +43,9 @@ fn main() -> ExitCode {
 }
 
 async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
-    let store = Store::connect_lazily(config.database.expose())?;
+    // Each hand may work on a job and renew its lease at the same time; one is left for readiness.
+    let connections = u32::from(config.hands.0) * 2 + 1;
+    let store = Store::connect_lazily_with(config.database.expose(), connections)?;
     let asked = store.clone();
     parts.readiness.check("database", move || {
         let store = asked.clone();
@@ -61,9 +63,7 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
             Ok(())
         });
     }
-    let served = parts.serve(Router::new()).await;
-    store.close().await;
-    served
+    parts.serve(Router::new()).await
 }
 
 impl FromSetting for Hands {

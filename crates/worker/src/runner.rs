@@ -55,19 +55,23 @@ impl Runner {
                 }
                 Ok(None) => self.rest().await,
                 Err(error) => {
-                    warn!("cannot look for jobs: {error:#}");
+                    warn!("cannot look for jobs: {:#}", anyhow::Error::from(error));
                     self.rest().await;
                 }
             }
         }
     }
 
-    async fn next(&self, kinds: &[String]) -> anyhow::Result<Option<LeasedJob>> {
-        let given_up = self.store.jobs().give_up_exhausted().await?;
-        if given_up > 0 {
-            warn!(jobs = given_up, "gave up jobs whose last lease ran out");
+    async fn next(&self, kinds: &[String]) -> Result<Option<LeasedJob>, store::Error> {
+        let jobs = self.store.jobs();
+        let next = jobs.lease(kinds, &self.holder, self.pace.lease).await?;
+        if next.is_none() {
+            let given_up = jobs.give_up_exhausted().await?;
+            if given_up > 0 {
+                warn!(jobs = given_up, "gave up jobs whose last lease ran out");
+            }
         }
-        Ok(self.store.jobs().lease(kinds, &self.holder, self.pace.lease).await?)
+        Ok(next)
     }
 
     /// Waits for the next look, or for the end.

@@ -6,6 +6,7 @@ use store::jobs::{LeaseError, NewJob, Outcome, VerifyRelease};
 use store::{Origin, PageSize};
 use uuid::Uuid;
 
+use crate::service::wait_until_gone;
 use crate::{World, unknown_job};
 
 #[tokio::test]
@@ -124,6 +125,25 @@ async fn on_term_a_job_that_takes_too_long_is_given_back_untouched() {
     let _next = world.worker();
     world.wait_for_all().await;
     assert_eq!(world.state(id).await.outcome, Some(Outcome::Succeeded));
+}
+
+#[tokio::test]
+async fn on_term_a_job_that_comes_to_its_end_in_time_is_finished() {
+    let world = World::new().await;
+    let release = world.release("1.4.0").await;
+    let id = world.job(&release).await;
+    let jam = world.jam().await;
+    let worker = world.worker_that_finishes_within("9");
+    world.wait_for_job(id, |job| job.lease_holder.is_some()).await;
+
+    worker.signal(Signal::TERM);
+    wait_until_gone(worker.address).await;
+    world.unjam(jam).await;
+
+    let (code, log) = worker.ends().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(world.state(id).await.outcome, Some(Outcome::Succeeded));
+    assert_eq!(world.state(id).await.attempts, 1);
 }
 
 #[tokio::test]

@@ -40,8 +40,13 @@ impl World {
         Self { scratch, store }
     }
 
-    /// Starts a worker whose leases run for a second.
+    /// Starts a worker whose leases run for a second, and that gives its jobs back as soon as it is told to stop.
     fn worker(&self) -> Worker {
+        self.worker_that_finishes_within("0")
+    }
+
+    /// Starts a worker whose jobs may go on for so many seconds once it is told to stop.
+    fn worker_that_finishes_within(&self, seconds: &str) -> Worker {
         let address = free_address();
         let mut command = command(&[]);
         command
@@ -49,7 +54,7 @@ impl World {
             .env("LISTEN", address.to_string())
             .env("WORKER_LEASE_S", "1")
             .env("WORKER_POLL_MS", "20")
-            .env("WORKER_FINISH_S", "0");
+            .env("WORKER_FINISH_S", seconds);
         Worker { process: command.spawn().unwrap(), address }
     }
 

@@ -27,6 +27,15 @@ async fn wait_for(address: SocketAddr, path: &str, wanted: u16) {
     }
 }
 
+/// Waits until it takes no more connections: it has noticed that it is to stop.
+pub(crate) async fn wait_until_gone(address: SocketAddr) {
+    let start = Instant::now();
+    while TcpStream::connect(address).await.is_ok() {
+        assert!(start.elapsed() < DEADLINE, "it still accepts");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn it_is_ready_while_its_database_answers_and_ends_on_term() {
     let world = World::new().await;
