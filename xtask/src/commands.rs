@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, io};
 
+use anyhow::Context as _;
+
 use crate::{
     cli::{CiArgs, Cli, Command, DbCommand, ImagesCommand, MessageFormat, MigrationsCommand, TestArgs},
     config::ConfigError,
@@ -16,7 +18,7 @@ use crate::{
     process::{Log, ProcessError},
     report::Report,
     setup,
-    steps::{self, STEPS, Step},
+    steps::{self, Lane, STEPS, Step},
     terminal::{Json, Plain},
     tools,
 };
@@ -48,7 +50,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Ci(args) => ci(&cx, &args),
         Command::Test(args) => test(&cx, args),
         Command::Doctor { fix: true } => {
-            setup::run(&cx, &names(&all()))?;
+            let steps: Vec<_> = all().into_iter().filter(|step| (step.skip)(&cx).is_none()).collect();
+            set_up(&cx, &steps)?;
             doctor::run(&cx)
         }
         Command::Doctor { fix: false } => doctor::run(&cx),
@@ -109,7 +112,7 @@ fn gate(
     let applicable: Vec<&'static Step> =
         wanted.steps.iter().copied().filter(|step| (step.skip)(cx).is_none()).collect();
     if wanted.setup {
-        setup::run(cx, &names(&applicable))?;
+        set_up(cx, &applicable)?;
     }
     let missing = missing(cx, &applicable);
     let plan =
@@ -130,6 +133,25 @@ fn again(cx: &Context) -> String {
     } else {
         format!("cargo xtask -C {} ci", cx.root.display())
     }
+}
+
+/// Gets what the steps lack: tools first, then the base images, for which the tools are needed.
+fn set_up(cx: &Context, steps: &[&'static Step]) -> anyhow::Result<()> {
+    setup::run(cx, &names(steps))?;
+    let builds = steps.iter().any(|step| step.lane == Lane::Image || step.name == "test");
+    if !builds || images::skip(cx).is_some() {
+        return Ok(());
+    }
+    let path = cx.target().join("logs").join("bases.log");
+    let log = Log::create(&path).with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
+    println!("set-up: base images");
+    match images::bases(cx, &log) {
+        Ok(outcome) => outcome.findings().iter().for_each(|it| println!("{it}")),
+        Err(StepError::Interrupted) => return Err(ProcessError::Interrupted.into()),
+        Err(StepError::Environment { lacks, fix }) => anyhow::bail!("{lacks}; try: {fix}"),
+        Err(StepError::Other(error)) => return Err(error.context("cannot make the base images")),
+    }
+    Ok(())
 }
 
 /// What this machine lacks for each step, told before anything runs.

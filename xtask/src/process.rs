@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::interrupt;
+use crate::{interrupt, tools};
 
 /// Variables that a child may see. Everything else of the caller's stays out, so that a laptop and a runner agree.
 const ALLOWED: &[&str] = &[
@@ -334,6 +334,7 @@ fn allowed_environment() -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> =
         std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_allowed)).collect();
     environment.insert("LC_ALL".into(), "C.UTF-8".into());
+    environment.insert("PATH".into(), tools::path_with_tools());
     environment
 }
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::{context::Context, interrupt, outcome::StepError, process::ProcessError};
+use crate::{context::Context, images, interrupt, outcome::StepError, process::ProcessError};
 
 /// How long the server's process has to take everything away once its input closed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -35,7 +35,10 @@ impl Scratch {
     /// When no provider works (each one's reason is told), or the run is interrupted.
     pub(crate) fn start(cx: &Context) -> Result<Self, StepError> {
         let program = cx.gate_binary("scratch-postgres")?;
-        let process = cx.process(&program);
+        let mut process = cx.process(&program);
+        if let Some(image) = images::base_in_store(cx, "postgres") {
+            process = process.env("XTASK_POSTGRES_IMAGE", image);
+        }
         let mut child = process.spawn(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
         let group = interrupt::Group::register(&child);
         let mut line = String::new();

@@ -72,7 +72,7 @@ impl Database {
         let name = format!("images_{}", cx.run_id.replace('-', "_"));
         if cx.migrations().is_some() {
             let provision = migrations::gate(cx, "provision")?.args(["--database", &name, "--ledger-only"]);
-            let finished = provision.env("SERVER_URL", &scratch.admin_url).log(log).run()?;
+            let finished = provision.env("MIGRATION_GATE_SERVER_URL", &scratch.admin_url).log(log).run()?;
             if !finished.success() {
                 let lacks = format!("no schema to start the images on: {}", migrations::said(&finished));
                 return Err(StepError::environment(lacks, "cargo xtask ci migrations"));

@@ -60,7 +60,7 @@ fn prepare(cx: &Context, scratch: &Scratch, log: &Log) -> Result<Process, StepEr
     let database = "sqlx_prepare";
     let provision = migrations::gate(cx, "provision")?.args(["--database", database]);
     // The address goes by the environment: a given server's may hold a password.
-    let finished = provision.env("SERVER_URL", &scratch.admin_url).log(log).run()?;
+    let finished = provision.env("MIGRATION_GATE_SERVER_URL", &scratch.admin_url).log(log).run()?;
     match finished.code() {
         0 => {}
         1 => {
