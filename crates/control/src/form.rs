@@ -20,13 +20,13 @@ pub(crate) fn version(field: &str, text: &str) -> Result<(), Problem> {
         && numbers.len() == 3
         && numbers.iter().all(is_number)
         && pre_release.is_none_or(|it| !it.is_empty() && it.bytes().all(in_pre_release));
-    require(holds, field, "expected a semantic version such as `1.4.0` or `1.4.0-rc.1`")
+    if holds { Ok(()) } else { refuse(field, "expected a semantic version such as `1.4.0` or `1.4.0-rc.1`") }
 }
 
 /// A full commit.
 pub(crate) fn commit(field: &str, text: &str) -> Result<(), Problem> {
     let holds = matches!(text.len(), 40 | 64) && is_lower_hex(text);
-    require(holds, field, "expected a full commit of 40 or 64 lower-case hex digits")
+    if holds { Ok(()) } else { refuse(field, "expected a full commit of 40 or 64 lower-case hex digits") }
 }
 
 /// The name of a service or an environment.
@@ -35,7 +35,11 @@ pub(crate) fn name(field: &str, text: &str) -> Result<(), Problem> {
     let holds = (1..=NAME_LENGTH_MAX).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(plain);
-    require(holds, field, "expected up to 63 lower-case letters, digits and hyphens, a letter first")
+    if holds {
+        Ok(())
+    } else {
+        refuse(field, "expected up to 63 lower-case letters, digits and hyphens, a letter first")
+    }
 }
 
 /// An image by digest: `registry.example.org/slipway/gateway@sha256:…`.
@@ -55,8 +59,8 @@ fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-fn require(holds: bool, field: &str, wanted: &str) -> Result<(), Problem> {
-    if holds { Ok(()) } else { Err(Problem::invalid(field, wanted)) }
+fn refuse(field: &str, wanted: &str) -> Result<(), Problem> {
+    Err(Problem::invalid(field, wanted))
 }
 
 #[cfg(test)]

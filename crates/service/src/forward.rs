@@ -211,7 +211,10 @@ impl Forwarder {
     }
 
     fn hop(&self, request: &Request) -> Hop {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let peer = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(peer)| peer.ip().to_canonical());
         let exact = axum::body::HttpBody::size_hint(request.body()).exact();
         Hop {
             peer,

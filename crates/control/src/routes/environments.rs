@@ -27,6 +27,17 @@ pub(crate) async fn list(State(store): State<Store>) -> Result<Json<Listed<Envir
     store.environments().list().await.map(|all| Json(Listed::all(all))).map_err(refusal::of)
 }
 
+/// GET of a name.
+pub(crate) async fn show(
+    State(store): State<Store>,
+    extract::Path(name): extract::Path<String>,
+) -> Result<Json<Environment>, Problem> {
+    match store.environments().find(&name).await.map_err(refusal::of)? {
+        Some(environment) => Ok(Json(environment)),
+        None => Err(Problem::not_found(format!("environment `{name}` is not recorded"))),
+    }
+}
+
 /// PUT: 201 when it is new, 200 when it is recorded just so already, 409 when it is recorded with other services.
 pub(crate) async fn put(
     State(store): State<Store>,

@@ -16,11 +16,11 @@ async fn echo(
     let mut lines: Vec<String> = headers
         .iter()
         .filter(|(name, _)| *name != "host" && *name != "x-forwarded-host")
-        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
         .collect();
     lines.sort();
     let asked = format!("{} {}", request.method(), request.uri());
-    let body = axum::body::to_bytes(request.into_body(), 1024).await.unwrap();
+    let body = axum::body::to_bytes(request.into_body(), 1024).await.expect("the body arrives");
     let said = format!("{asked}\n{}\n\n{}", lines.join("\n"), String::from_utf8_lossy(&body));
     (StatusCode::IM_A_TEAPOT, [("x-control", "yes"), ("keep-alive", "timeout=1")], said)
 }

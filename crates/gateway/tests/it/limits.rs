@@ -16,11 +16,11 @@ fn takes_bodies() -> Router {
 
 /// Sends bytes as they are, nothing more, and reads until the gateway closes.
 async fn send_and_wait(world: &World, bytes: &str) -> String {
-    let mut stream = TcpStream::connect(world.gateway.address()).await.unwrap();
-    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(world.gateway.address()).await.expect("it listens");
+    stream.write_all(bytes.as_bytes()).await.expect("it reads");
     let mut answer = String::new();
     let read = tokio::time::timeout(service::testing::DEADLINE, stream.read_to_string(&mut answer)).await;
-    read.expect("the gateway closes").unwrap();
+    read.expect("the gateway closes").expect("what it sends is text");
     answer
 }
 

@@ -26,20 +26,20 @@ impl World {
     }
 
     async fn wire(&self) -> Wire {
-        Wire(BufReader::new(TcpStream::connect(self.proxy.address()).await.unwrap()))
+        Wire(BufReader::new(TcpStream::connect(self.proxy.address()).await.expect("it listens")))
     }
 }
 
 impl Wire {
     async fn send(&mut self, text: &str) {
-        self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
+        self.0.get_mut().write_all(text.as_bytes()).await.expect("it reads");
     }
 
     /// The next line, without its end.
     async fn line(&mut self) -> String {
         let mut line = String::new();
         let read = tokio::time::timeout(service::testing::DEADLINE, self.0.read_line(&mut line)).await;
-        read.expect("a line comes").unwrap();
+        read.expect("a line comes").expect("it is text");
         line.trim_end().to_owned()
     }
 

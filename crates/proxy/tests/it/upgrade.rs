@@ -1,9 +1,9 @@
 //! WebSocket and its like: after the switch of protocols, bytes pass both ways.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{Response, StatusCode};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use hyper_util::rt::TokioIo;
 
@@ -12,18 +12,17 @@ use crate::{Wire, World};
 const SWITCH: &str = "GET /socket HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n";
 
 /// Agrees to switch to `echo`, which sends everything back.
-async fn echo(mut request: Request) -> Response<Body> {
+async fn echo(mut request: Request) -> Response {
     let agreed = request.headers().get("upgrade").is_some_and(|protocol| protocol == "echo");
     if !agreed {
-        return Response::builder().status(StatusCode::UPGRADE_REQUIRED).body(Body::empty()).unwrap();
+        return StatusCode::UPGRADE_REQUIRED.into_response();
     }
     let switched = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        let (mut from, mut to) = tokio::io::split(TokioIo::new(switched.await.unwrap()));
-        tokio::io::copy(&mut from, &mut to).await.unwrap();
+        let (mut from, mut to) = tokio::io::split(TokioIo::new(switched.await.expect("both agreed")));
+        tokio::io::copy(&mut from, &mut to).await.expect("the tunnel holds");
     });
-    let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
-    response.header("connection", "upgrade").header("upgrade", "echo").body(Body::empty()).unwrap()
+    (StatusCode::SWITCHING_PROTOCOLS, [("connection", "upgrade"), ("upgrade", "echo")]).into_response()
 }
 
 async fn switched(world: &World) -> Wire {

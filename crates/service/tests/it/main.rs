@@ -34,12 +34,12 @@ fn router() -> Router {
 }
 
 async fn get_path(path: &str) -> Answer {
-    ask(&router(), Request::get(path).body(Body::empty()).unwrap()).await
+    ask(&router(), Request::get(path).body(Body::empty()).expect("it is a path")).await
 }
 
 async fn order(body: &str) -> String {
     let request = Request::post("/orders").header("content-type", "application/json; charset=utf-8");
-    ask(&router(), request.body(body.to_owned().into()).unwrap()).await.summary()
+    ask(&router(), request.body(body.to_owned().into()).expect("it is a path")).await.summary()
 }
 
 #[tokio::test]
