@@ -11,6 +11,10 @@ use crate::plan::{Refusal, title};
 /// Waited longer than `lock_timeout` for a table.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
+/// The server's trouble and not the migration's: broken connections, nothing left of some resource, a server that
+/// starts or stops, a standby.
+const SERVER_TROUBLE: &[&str] = &["08", "53", "57P", "25006"];
+
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -69,8 +73,12 @@ impl Failure {
         };
         let title = title(migration.version, &migration.description);
         let Some(database) = error.as_database_error() else { return Self::Database(error.to_string()) };
-        if database.code().as_deref() == Some(LOCK_NOT_AVAILABLE) && !migration.no_tx {
+        let code = database.code().unwrap_or_default();
+        if code == LOCK_NOT_AVAILABLE && !migration.no_tx {
             return Self::Busy { title };
+        }
+        if SERVER_TROUBLE.iter().any(|trouble| code.starts_with(trouble)) {
+            return Self::Database(message_of(database));
         }
         let place = line_of(database, migration.sql.as_str());
         Self::Migration {

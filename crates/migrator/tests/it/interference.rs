@@ -89,6 +89,27 @@ async fn on_term_it_ends_and_leaves_nothing_half() {
 }
 
 #[tokio::test]
+async fn a_server_that_stops_in_the_middle_is_the_environments_fault() {
+    let world = World::migrated().await;
+    let slow = "CREATE TABLE half (id int); SELECT pg_sleep(600);";
+    world.file("0005_half.up.sql", slow);
+    let child = world.starts_and_reaches(slow).await;
+
+    sqlx::query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'migrator'",
+    )
+    .execute(&mut world.admin().await)
+    .await
+    .unwrap();
+
+    let run = finish(child).await;
+    assert_eq!(run.code, Some(3), "{run:?}");
+    insta::assert_snapshot!(run.said(), @"the database failed: terminating connection due to administrator command (SQLSTATE 57P01); run the migrator again once it is healthy");
+    assert_eq!(world.run(&["--dry-run"]).await.code, Some(0));
+}
+
+#[tokio::test]
 async fn a_migrator_that_never_ends_is_not_waited_for_for_ever() {
     let world = World::migrated().await;
     world.file("0005_slow.up.sql", "SELECT pg_sleep(600);");
