@@ -71,15 +71,17 @@ pub(crate) fn skip(cx: &Context) -> Option<String> {
 /// Builds all images, looks into each, and starts them as one stack.
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
     let podman = Podman::find(cx, log)?;
-    let images = match build::all(cx, &podman, log, &cx.services()?)? {
+    let mut images = match build::all(cx, &podman, log, &cx.services()?)? {
         Built::All(images) => images,
         Built::Failed { finding, output } => {
             return Ok(Outcome::ToolFailed { findings: vec![finding], output });
         }
     };
     let mut findings = Vec::new();
-    for image in &images {
-        findings.extend(look_into(cx, &podman, log, image)?);
+    for image in &mut images {
+        let found = look_into(cx, &podman, log, image)?;
+        image.tells_health = found.iter().all(|it| it.code != "image-no-healthcheck");
+        findings.extend(found);
     }
     findings.extend(stack::judge(cx, &podman, log, &images)?);
     Ok(Outcome::Judged(findings))
@@ -185,7 +187,7 @@ mod tests {
             upstream: None,
         };
         let service = Service { name: "edge".into(), manifest };
-        let image = Image { service, reference: "localhost/x/edge:1".into(), line: 7 };
+        let image = Image { service, reference: "localhost/x/edge:1".into(), line: 7, tells_health: true };
         let inspected = serde_json::from_str(inspected).unwrap();
         let lines =
             judged(&image, &inspected, 40).into_iter().map(|it| format!("{}: {}", it.code, it.message));

@@ -181,11 +181,11 @@ pub(crate) fn refused(what: &str, finished: &Finished) -> StepError {
     StepError::environment(format!("{what}: {words}"), fix)
 }
 
-/// The last lines that are an error; podman may write warnings before.
-fn said(finished: &Finished) -> String {
+/// The last line that is an error; what podman only notes has a `level`.
+pub(crate) fn said(finished: &Finished) -> &str {
     let lines = || finished.stderr.lines().map(str::trim).filter(|it| !it.is_empty());
-    let error = lines().rfind(|it| !it.contains("level=warning"));
-    error.or(lines().next_back()).unwrap_or("it gave no reason").trim_start_matches("Error: ").to_owned()
+    let error = lines().rfind(|it| !it.contains("level="));
+    error.or(lines().next_back()).unwrap_or("it gave no reason").trim_start_matches("Error: ")
 }
 
 /// What to try, from the host's own settings to the ones that cope with every known quirk.

@@ -34,6 +34,8 @@ pub(super) struct Image {
     pub(super) reference: String,
     /// The line of the Containerfile that begins its target.
     pub(super) line: u32,
+    /// Whether it has a health check; known once it was looked into.
+    pub(super) tells_health: bool,
 }
 
 /// How a build ended that podman could carry out.
@@ -90,7 +92,7 @@ pub(super) fn all(
             return failed(target, Some(line), &finished);
         }
         let reference = named(cx, podman, log, service, &id)?;
-        images.push(Image { service: service.clone(), reference, line });
+        images.push(Image { service: service.clone(), reference, line, tells_health: true });
     }
     forget_older(cx, podman, log, &images)?;
     Ok(Built::All(images))

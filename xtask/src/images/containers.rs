@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::{
     context::Context,
     outcome::StepError,
-    podman::{Podman, RUN_LABEL},
+    podman::{Podman, RUN_LABEL, refused, said},
     process::{Log, ProcessError},
 };
 
@@ -24,6 +24,9 @@ const POLL: Duration = Duration::from_millis(200);
 const SHOWN_LINES: &str = "20";
 /// podman's own exit codes begin here; below are the health check's.
 const PODMAN_FAILED: i32 = 125;
+/// What podman ends with when the program of an image cannot be run, or is not in it.
+const CANNOT_RUN: i32 = 126;
+const NOT_FOUND: i32 = 127;
 
 /// Starts containers that carry the run's id; dropping it removes them.
 #[derive(Debug)]
@@ -39,6 +42,14 @@ pub(super) struct Container {
     pub(super) name: String,
     /// The loopback port that it was told to listen on.
     pub(super) port: u16,
+}
+
+/// Whether an image could be started.
+#[derive(Debug)]
+pub(super) enum Started {
+    Yes(Container),
+    /// Its own fault, in podman's words: what it shall run is not there or cannot be run.
+    No(String),
 }
 
 /// What a health check answers.
@@ -87,7 +98,7 @@ impl<'a> Containers<'a> {
         service: &str,
         image: &str,
         variables: &[(String, String)],
-    ) -> Result<Container, StepError> {
+    ) -> Result<Started, StepError> {
         let port = free_port().context("no free port")?;
         let name = format!("xtask-{}-{service}", self.cx.run_id);
         let mut process =
@@ -100,10 +111,11 @@ impl<'a> Containers<'a> {
             process = process.arg(format!("--env={variable}")).env(variable, value);
         }
         let started = process.arg(image).log(self.log).run()?;
-        if !started.success() {
-            return Err(crate::podman::refused(&format!("`{image}` cannot be started"), &started));
+        match started.code() {
+            0 => Ok(Started::Yes(Container { name, port })),
+            CANNOT_RUN | NOT_FOUND => Ok(Started::No(said(&started).to_owned())),
+            _ => Err(refused(&format!("`{image}` cannot be started"), &started)),
         }
-        Ok(Container { name, port })
     }
 
     /// Asks until a container has this health; false when it has ended or the time is over.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{
     build::Image,
     containerfile::FILE,
-    containers::{Container, Containers, Health},
+    containers::{Container, Containers, Health, Started},
     relay::Relay,
 };
 use crate::{
@@ -100,8 +100,15 @@ impl<'a> Stack<'a> {
         let mut all = true;
         for image in images {
             let service = &image.service;
-            let container =
-                self.containers.start(&service.name, &image.reference, &self.variables(service))?;
+            let variables = self.variables(service);
+            let container = match self.containers.start(&service.name, &image.reference, &variables)? {
+                Started::Yes(container) => container,
+                Started::No(why) => {
+                    let message = format!("the image of `{}` cannot be started: {why}", service.name);
+                    self.findings.push(Finding::error("image-not-ready", message).at(FILE, image.line));
+                    return Ok(false);
+                }
+            };
             let works = match service.manifest.kind {
                 Kind::Job => self.job_ends(image, &container)?,
                 Kind::Service => self.turns_healthy(image, &container)?,
@@ -131,6 +138,10 @@ impl<'a> Stack<'a> {
     }
 
     fn turns_healthy(&mut self, image: &Image, container: &Container) -> Result<bool, StepError> {
+        if !image.tells_health {
+            // Told already, by its own code.
+            return Ok(false);
+        }
         let healthy = self.containers.becomes(container, Health::Healthy, READY_TIME)?;
         if !healthy {
             let how = format!("does not turn healthy within {} s of its start", READY_TIME.as_secs());
