@@ -1,7 +1,10 @@
 //! `cargo xtask doctor`: everything that is missing at once, each with its command, and what is peculiar to this host.
-#![expect(clippy::print_stdout, reason = "this is where doctor talks")]
 
 mod host;
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
 
 use crate::{
     context::Context,
@@ -23,10 +26,20 @@ pub(crate) fn run(cx: &Context) -> anyhow::Result<u8> {
     let steps: Vec<&str> = STEPS.iter().filter(|it| (it.skip)(cx).is_none()).map(|it| it.name).collect();
     let demand = Demand::of(cx, &steps);
     let missing = demand.absent(&machine);
-    print!("{}", shown(&machine, &demand, &missing));
-    print!("{}", noted(&host::notes(cx, &machine)?));
-    println!("{}", summary(missing.len()));
+    say(&shown(&machine, &demand, &missing))?;
+    say(&noted(&host::notes(cx, &machine)?))?;
+    say(&format!("{}\n", summary(missing.len())))?;
     Ok(if missing.is_empty() { EXIT_GREEN } else { EXIT_ENVIRONMENT })
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The tools in the table's order.

@@ -35,11 +35,10 @@ enum Use {
     OwnTests,
 }
 
-/// Whose runs need it: postgres refuses root, podman without root needs help from others.
+/// Whose runs need it: podman without root needs help from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Users {
     All,
-    Root,
     NotRoot,
 }
 
@@ -130,7 +129,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     tool("cargo-nextest",    "runs the tests",                                &[Use::Step("test")],     Probe::Pinned,                                                                Source::Crate(NEXTEST)),
     tool("cargo-sqlx",       "compares the queries with the schema",          &[Use::Step("sqlx")],     Probe::Pinned,                                                                Source::Crate(SQLX)),
     tool("postgres",         "is the scratch database",                       &[Use::Database],         Probe::Postgres,                                                              Source::Postgres),
-    tool("setpriv",          "starts postgres, which refuses root, as another user", &[Use::Database],  Probe::Programs(&["setpriv"]),                                                packages(&["util-linux"])).only(Users::Root),
+    tool("setpriv",          "ends postgres with the run, and lets root start it", &[Use::Database],    Probe::Programs(&["setpriv"]),                                                packages(&["util-linux"])),
     tool("podman",           "builds and runs the images",                    IMAGES,                   Probe::Programs(&["podman"]),                                                 where_known(&["podman"], NETWORK)),
     tool("runc",             "starts containers, also with hybrid cgroups",   IMAGES,                   Probe::Runtime,                                                               packages(&["runc"])),
     tool("uidmap",           "gives containers users of their own",           IMAGES,                   Probe::Programs(&["newuidmap", "newgidmap"]),                                 packages(&["uidmap"])).only(Users::NotRoot),
@@ -202,7 +201,6 @@ impl Demand {
         TOOLS.iter().filter(|tool| {
             let user = match tool.users {
                 Users::All => true,
-                Users::Root => machine.root_user,
                 Users::NotRoot => !machine.root_user,
             };
             user && tool.used_by.iter().any(|&need| self.wants(need))

@@ -1,5 +1,7 @@
 //! Packages of Debian and Ubuntu, installed without starting a service or creating a cluster.
 
+use std::collections::BTreeMap;
+
 use super::{SetupError, progress::Progress};
 use crate::{
     context::Context,
@@ -46,28 +48,61 @@ impl Wanted {
     pub(super) fn command(&self) -> String {
         let mut names: Vec<String> =
             self.always.iter().chain(&self.where_known).map(|&it| it.into()).collect();
-        names.extend(self.postgres.map(|major| format!("postgresql-{major}")));
+        names.extend(self.postgres.map(server));
         format!("apt-get install --yes --no-install-recommends {}", names.join(" "))
     }
 
-    /// What the system's lists have of it, after they were fetched.
-    fn known(&self, cx: &Context, progress: &Progress) -> anyhow::Result<Vec<String>> {
+    /// What can be installed of it by the lists of packages.
+    fn known(&self, lists: &Lists, progress: &Progress) -> Vec<String> {
         let mut names: Vec<String> = self.always.iter().map(|&it| it.into()).collect();
-        for name in &self.where_known {
-            if candidate(cx, name)?.is_some() {
-                names.push((*name).into());
-            }
-        }
+        names.extend(self.where_known.iter().filter(|it| lists.has(it)).map(|&it| it.into()));
         if let Some(major) = self.postgres {
-            let name = format!("postgresql-{major}");
-            if candidate(cx, &name)?.is_some() {
+            let name = server(major);
+            if lists.has(&name) {
                 names.push(name);
             } else {
-                let own = candidate(cx, "postgresql")?.unwrap_or_default();
-                progress.say(&other_major(major, &own));
+                progress.say(&other_major(major, lists.0.get("postgresql").map_or("", String::as_str)));
             }
         }
-        Ok(names)
+        names
+    }
+
+    /// Whether the lists lack something that every release has.
+    fn is_unknown(&self, lists: &Lists) -> bool {
+        self.always.iter().any(|it| !lists.has(it)) || (self.postgres.is_some() && !lists.has("postgresql"))
+    }
+}
+
+/// What apt would install, by its lists: the version by the package's name.
+#[derive(Debug, Default)]
+struct Lists(BTreeMap<String, String>);
+
+impl Lists {
+    fn ask(cx: &Context, wanted: &Wanted) -> anyhow::Result<Self> {
+        let mut names: Vec<String> =
+            wanted.always.iter().chain(&wanted.where_known).map(|&it| it.into()).collect();
+        names.extend(wanted.postgres.map(server));
+        names.push("postgresql".into());
+        let finished = cx.process("apt-cache").arg("policy").args(&names).run()?;
+        Ok(Self::parse(&finished.stdout))
+    }
+
+    /// A package's name and a colon begin its part; `(none)` is a name without a package.
+    fn parse(policy: &str) -> Self {
+        let mut lists = Self::default();
+        let mut name = "";
+        for line in policy.lines() {
+            if let Some(version) = line.strip_prefix("  Candidate: ").filter(|it| *it != "(none)") {
+                lists.0.insert(name.into(), version.into());
+            } else if let Some(begun) = line.strip_suffix(':').filter(|it| !it.starts_with(' ')) {
+                name = begun;
+            }
+        }
+        lists
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 }
 
@@ -114,13 +149,18 @@ pub(super) fn install(
     privilege: Privilege,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    let update = format!("{}exec apt-get -qq update </dev/null\n", variables());
+    let update =
+        format!("{}exec apt-get -qq -o APT::Update::Error-Mode=any update </dev/null\n", variables());
     let updated = progress.attempt("fetching the lists of packages", &privilege.shell(cx, update))?;
+    let lists = Lists::ask(cx, wanted)?;
     if !updated.success() {
+        if wanted.is_unknown(&lists) {
+            return Err(progress.failed("apt-get update", &updated).into());
+        }
         // One source that does not answer spoils the exit code, not what the others have.
         progress.say("set-up: not all lists could be fetched; going on with those that are there");
     }
-    let names = wanted.known(cx, progress)?;
+    let names = wanted.known(&lists, progress);
     if names.is_empty() {
         return Ok(());
     }
@@ -130,15 +170,9 @@ pub(super) fn install(
     Ok(())
 }
 
-/// What apt would install of that name, by its lists.
-fn candidate(cx: &Context, name: &str) -> anyhow::Result<Option<String>> {
-    let finished = cx.process("apt-cache").args(["policy", name]).run()?;
-    Ok(parse_candidate(&finished.stdout))
-}
-
-fn parse_candidate(policy: &str) -> Option<String> {
-    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
-    (version != "(none)").then(|| version.to_owned())
+/// The package of the server of a major version.
+fn server(major: u32) -> String {
+    format!("postgresql-{major}")
 }
 
 /// `version` is that of the package `postgresql`, such as `17+278`.
@@ -167,11 +201,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_that_the_lists_do_not_have_is_no_candidate() {
-        assert_eq!(parse_candidate(""), None);
-        assert_eq!(parse_candidate("netavark:\n  Installed: (none)\n  Candidate: (none)\n"), None);
-        let known = "podman:\n  Installed: (none)\n  Candidate: 4.3.1+ds1-8\n  Version table:\n";
-        assert_eq!(parse_candidate(known), Some("4.3.1+ds1-8".into()));
+    fn a_package_that_the_lists_do_not_have_is_not_asked_for() {
+        let lists = Lists::parse(
+            "netavark:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n\
+             podman:\n  Installed: (none)\n  Candidate: 4.3.1+ds1-8\n  Version table:\n     4.3.1+ds1-8 500\n",
+        );
+        assert!(lists.has("podman"));
+        assert!(!lists.has("netavark"));
+        assert!(!lists.has("passt"));
+    }
+
+    #[test]
+    fn lists_without_a_package_that_every_release_has_were_not_fetched() {
+        let wanted = Wanted { postgres: Some(15), ..Wanted::default() };
+        assert!(wanted.is_unknown(&Lists::default()));
+        let lists = Lists::parse("postgresql:\n  Candidate: 17+278\n");
+        assert!(!wanted.is_unknown(&lists), "another major version is a list's own answer");
     }
 
     #[test]

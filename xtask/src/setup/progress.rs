@@ -1,7 +1,7 @@
 //! What a set-up says while it works: plain lines, and a sign of life from whatever takes long.
-#![expect(clippy::print_stderr, reason = "this is where the set-up talks; standard output is for events")]
 
 use std::{
+    io::{self, Write as _},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -29,7 +29,7 @@ impl Progress {
     /// One line.
     pub(super) fn say(&self, text: &str) {
         self.log.line(text);
-        eprintln!("{text}");
+        tell(text);
     }
 
     /// Runs a command that has to succeed.
@@ -41,11 +41,15 @@ impl Progress {
         if finished.success() {
             return Ok(finished);
         }
+        Err(self.failed(&process.display(), &finished).into())
+    }
+
+    /// A command that ended badly, with the end of what it said.
+    pub(super) fn failed(&self, command: &str, finished: &Finished) -> SetupError {
         let all = format!("{}\n{}", finished.stdout.trim_end(), finished.stderr.trim_end());
         let lines: Vec<&str> = all.lines().filter(|it| !it.trim().is_empty()).collect();
         let said = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
-        let log = self.log.path().to_owned();
-        Err(SetupError::Failed { command: process.display(), said, log }.into())
+        SetupError::Failed { command: command.into(), said, log: self.log.path().to_owned() }
     }
 
     /// Runs a command, says what is going on and how long it took.
@@ -56,7 +60,7 @@ impl Progress {
         let finished = thread::scope(|scope| {
             scope.spawn(move || {
                 while end.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-                    eprintln!("set-up: still {what}, {} s", began.elapsed().as_secs());
+                    tell(&format!("set-up: still {what}, {} s", began.elapsed().as_secs()));
                 }
             });
             let finished = process.clone().log(&self.log).run();
@@ -68,4 +72,9 @@ impl Progress {
         }
         Ok(finished)
     }
+}
+
+/// Standard output is for events; a terminal that is gone does not stop the work.
+fn tell(text: &str) {
+    drop(io::stderr().write_all(format!("{text}\n").as_bytes()));
 }

@@ -14,7 +14,12 @@ use crate::{context::Context, process::Process};
 /// Folders that hold programs although the `PATH` of a user who is not root leaves them out.
 const SYSTEM_FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 /// Where distributions put the server binaries of one major version.
-const POSTGRES_FOLDERS: &[&str] = &["/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin"];
+const POSTGRES_FOLDERS: &[&str] = &[
+    "/usr/lib/postgresql/{}/bin",
+    "/usr/pgsql-{}/bin",
+    "/usr/libexec/postgresql{}",
+    "/opt/homebrew/opt/postgresql@{}/bin",
+];
 /// How long a program may take to tell its version.
 const ANSWER: Duration = Duration::from_secs(10);
 
