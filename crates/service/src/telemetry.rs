@@ -12,21 +12,15 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::settings::LogFilter;
 
 /// Starts logging for this process; a second call changes nothing. Panics are logged like every other event.
 pub fn init(service: &'static str, version: &'static str, filter: &LogFilter) {
-    // The filter was checked when the setting was read.
-    let filter = EnvFilter::try_new(filter.as_str()).unwrap_or_else(|_| EnvFilter::new("info"));
-    let started = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_env_filter(filter)
-        .fmt_fields(JsonFields::new())
-        .event_format(Line { service, version })
-        .try_init();
+    let subscriber = lines(Line { service, version }, filter, io::stderr);
+    let started = tracing::subscriber::set_global_default(subscriber);
     if started.is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
@@ -40,6 +34,21 @@ struct Line {
 
 /// Collects an event's fields as JSON values.
 struct Collect<'a>(&'a mut Map<String, Value>);
+
+/// Writes every event that passes the filter as a line.
+fn lines<W>(line: Line, filter: &LogFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    // The filter was checked when the setting was read.
+    let filter = EnvFilter::try_new(filter.as_str()).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_env_filter(filter)
+        .fmt_fields(JsonFields::new())
+        .event_format(line)
+        .finish()
+}
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -103,4 +112,67 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let reason = panic.payload_as_str().unwrap_or("no reason given");
     tracing::error!(panic.location = location, panic.reason = reason, "panicked");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::settings::FromSetting as _;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged meanwhile, without what differs each time.
+    fn logged(filter: &str, act: impl FnOnce()) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let line = Line { service: "sample", version: "1.2.3" };
+        let subscriber = lines(line, &LogFilter::from_setting(filter).unwrap(), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, act);
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let still = |line: &str| {
+            let mut line: Map<String, Value> = serde_json::from_str(line).unwrap();
+            assert!(line.remove("timestamp").unwrap().as_str().unwrap().ends_with('Z'));
+            Value::Object(line).to_string()
+        };
+        text.lines().map(still).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_line_has_the_request_id_at_its_top_level_however_deep_it_was_written() {
+        let text = logged("info,service=debug", || {
+            let _request = tracing::info_span!("request", request_id = "r-1").entered();
+            let _inner = tracing::info_span!("query", table = "releases").entered();
+            tracing::debug!(rows = 3, exact = true, "read \"all\"\nof it");
+            tracing::trace!("not asked for");
+        });
+        insta::assert_snapshot!(text, @r#"{"exact":true,"level":"DEBUG","message":"read \"all\"\nof it","request_id":"r-1","rows":3,"service":"sample","table":"releases","target":"service::telemetry::tests","version":"1.2.3"}"#);
+    }
+
+    #[test]
+    fn a_panic_is_logged_under_the_request_in_which_it_happened() {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(log_panic));
+        let text = logged("info", || {
+            let _request = tracing::info_span!("request", request_id = "r-2").entered();
+            let caught = std::panic::catch_unwind(|| panic!("the handler fell over"));
+            assert!(caught.is_err());
+        });
+        std::panic::set_hook(before);
+        insta::with_settings!({filters => vec![(r"telemetry\.rs:\d+:\d+", "telemetry.rs:[line]")]}, {
+            insta::assert_snapshot!(text, @r#"{"level":"ERROR","message":"panicked","panic.location":"crates/service/src/telemetry.rs:[line]","panic.reason":"the handler fell over","request_id":"r-2","service":"sample","target":"service::telemetry","version":"1.2.3"}"#);
+        });
+    }
 }
