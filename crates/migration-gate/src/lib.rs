@@ -1,1 +1,136 @@
-//! migration-gate.
+//! The migration gate: would production accept these migrations, and could they be taken back?
+//!
+//! It executes, it does not guess. On a server of its own it brings a database to where production is, by replaying
+//! production's ledger, each entry in a login of the role that it names; then it applies what is pending in a login of
+//! the deployer, with sqlx's own framing (a file is one query, in one transaction with its line in the ledger), takes
+//! each one back and applies it again.
+//!
+//! [`codes::CODES`] is the table of what it can find. [`check`] judges; [`provision`] makes a database that is what
+//! production is, for whoever needs one.
+
+mod advice;
+mod checks;
+pub mod codes;
+mod error;
+pub mod files;
+mod finding;
+mod history;
+pub mod ledger;
+mod plan;
+mod project;
+mod provision;
+mod refusal;
+mod session;
+mod statements;
+mod target;
+mod timestamp;
+mod upgrade;
+
+use std::future::Future;
+
+use scratch_postgres::{Options, Server};
+
+use crate::{
+    checks::not_judged,
+    plan::Plan,
+    target::Target,
+    upgrade::{Depth, Reached, Scene},
+};
+pub use crate::{
+    codes::Level,
+    error::Error,
+    finding::Finding,
+    project::{Prelude, Project, Roles, Settings, Slot},
+    provision::{Reach, provision},
+};
+
+/// What the gate found, and how far it got.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// In the order in which the gate looks.
+    pub findings: Vec<Finding>,
+    /// What people should know although nothing is wrong.
+    pub notes: Vec<String>,
+    /// What kept it from judging the rest.
+    pub stopped: Option<Error>,
+    /// Migrations that production has and that were run again.
+    pub applied: usize,
+    /// Migrations that were judged.
+    pub pending: usize,
+}
+
+impl Report {
+    /// Whether a finding fails the gate.
+    pub fn is_red(&self) -> bool {
+        self.findings.iter().any(|it| it.level == Level::Error)
+    }
+
+    /// 0 clean, 1 a fault in the migrations, 2 configuration, 3 environment, 130 interrupted; a fault decides over
+    /// whatever kept the rest from being judged.
+    pub fn exit_code(&self) -> u8 {
+        match &self.stopped {
+            Some(Error::Interrupted) => Error::Interrupted.exit_code(),
+            _ if self.is_red() => 1,
+            Some(error) => error.exit_code(),
+            None => 0,
+        }
+    }
+}
+
+/// Judges the project in a scratch database of its own, which is gone afterwards, also when `interrupt` comes first.
+pub async fn check(project: &Project, options: &Options, interrupt: impl Future<Output = ()>) -> Report {
+    let mut report = Report { findings: checks::of_files(project), ..Report::default() };
+    let plan = Plan::of(project);
+    if let Some(left_out) = &plan.left_out {
+        report.findings.extend(not_judged::report(&left_out.files, &left_out.because));
+    }
+    if plan.applied.is_empty() && plan.pending.is_empty() {
+        return report;
+    }
+    let executed = async {
+        let server = Server::start(options).await?;
+        let outcome = in_database(&server, project, &plan, interrupt, &mut report).await;
+        server.stop().await?;
+        outcome
+    };
+    if let Err(error) = executed.await {
+        report.stopped = Some(error);
+    }
+    report
+}
+
+/// Makes a database on `server` and takes it away again, whatever happens.
+async fn in_database(
+    server: &Server,
+    project: &Project,
+    plan: &Plan<'_>,
+    interrupt: impl Future<Output = ()>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let database = server.create_database("gate").await?;
+    let target = Target::new(server.admin_url(), database.name())?;
+    let scene = Scene { target: &target, project, plan };
+    let outcome = tokio::select! {
+        biased;
+        () = interrupt => Err(Error::Interrupted),
+        outcome = execute(&scene, report) => outcome,
+    };
+    if outcome.is_err() {
+        // What stopped it is said; that a server which is gone holds no database needs no word.
+        drop(target.history().remove().await);
+        drop(database.drop().await);
+        return outcome;
+    }
+    database.drop().await?;
+    outcome
+}
+
+async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
+    report.notes = scene.target.set_up(scene.project).await?;
+    report.applied = scene.plan.applied.len();
+    if upgrade::replay(scene, &[], &mut report.findings).await? == Reached::End {
+        upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
+        report.pending = scene.plan.pending.len();
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! The command line: flags become [`Settings`], nothing else happens here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use migration_gate::{Roles, Settings};
+
+/// Would production accept these migrations, and could they be taken back?
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Judge the migrations on a scratch server: exit 0 clean, 1 findings, 2 usage, 3 environment
+    Check {
+        #[command(flatten)]
+        project: ProjectFlags,
+        /// How findings are written to stdout
+        #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+        message_format: MessageFormat,
+    },
+    /// Make a database that is what production is, plus what is pending
+    Provision {
+        #[command(flatten)]
+        project: ProjectFlags,
+        /// Where a superuser may connect: `postgres://…`
+        #[arg(long, env = "MIGRATION_GATE_SERVER_URL", hide_env_values = true, value_name = "ADMIN_URL")]
+        server_url: String,
+        /// The database to make, or to bring up to date
+        #[arg(long, value_name = "NAME")]
+        database: String,
+        /// Stop where production is
+        #[arg(long)]
+        ledger_only: bool,
+        /// How findings are written to stdout
+        #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+        message_format: MessageFormat,
+    },
+    /// Tell the story of a finding code, or list all codes
+    Explain {
+        /// Such as `slot-applied`
+        code: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectFlags {
+    /// The directory of the migrations
+    #[arg(long, value_name = "DIR")]
+    migrations: PathBuf,
+    /// Production's ledger; without it everything is pending
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// SQL that a database administrator runs first, as superuser
+    #[arg(long, value_name = "FILE")]
+    prelude: Option<PathBuf>,
+    /// The role that made what production began with
+    #[arg(long, value_name = "ROLE")]
+    owner: String,
+    /// The role that applies migrations
+    #[arg(long, value_name = "ROLE")]
+    deployer: String,
+    /// The role that services run as
+    #[arg(long, value_name = "ROLE")]
+    app: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum MessageFormat {
+    /// Three lines a finding
+    Human,
+    /// One JSON object a finding
+    Json,
+}
+
+impl ProjectFlags {
+    pub(crate) fn settings(self) -> Settings {
+        Settings {
+            migrations: self.migrations,
+            ledger: self.ledger,
+            prelude: self.prelude,
+            roles: Roles { owner: self.owner, deployer: self.deployer, app: self.app },
+        }
+    }
+}

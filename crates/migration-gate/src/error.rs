@@ -1,0 +1,49 @@
+//! What keeps the gate from judging at all, and the exit code that it means.
+
+use std::{io, path::Path};
+
+use crate::ledger::LedgerError;
+
+/// Why nothing, or not everything, could be judged. A fault in the migrations is a finding, never an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A path, role or prelude that cannot be used.
+    #[error("{0}")]
+    Configuration(String),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    NoServer(#[from] scratch_postgres::Error),
+    #[error(
+        "lost the server while {doing}: {cause}; the migrations are not to blame: see why it ended and run again"
+    )]
+    Lost { doing: String, cause: String },
+    #[error("{message}, which `{file}` needs; {help}")]
+    MissingExtension { message: String, file: String, help: String },
+    #[error("cannot write the findings: {0}")]
+    Output(#[from] io::Error),
+    #[error("interrupted; the scratch server is gone")]
+    Interrupted,
+}
+
+impl Error {
+    /// The exit code that scripts rely on: 2 usage or configuration, 3 environment, 130 interrupted.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) | Self::Ledger(_) | Self::NoServer(scratch_postgres::Error::Usage(_)) => 2,
+            Self::NoServer(_) | Self::Lost { .. } | Self::MissingExtension { .. } | Self::Output(_) => 3,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// `what` and `path` could not be read.
+    pub(crate) fn unreadable(what: &str, path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        Self::Configuration(match error.kind() {
+            io::ErrorKind::NotFound => format!("{what} `{path}` does not exist; correct the path"),
+            io::ErrorKind::NotADirectory => format!("{what} `{path}` is no directory; correct the path"),
+            io::ErrorKind::IsADirectory => format!("{what} `{path}` is a directory; name a file"),
+            _ => format!("cannot read {what} `{path}`: {error}; see that it can be read"),
+        })
+    }
+}

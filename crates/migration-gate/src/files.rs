@@ -1,0 +1,216 @@
+//! The migrations directory, read the way sqlx reads it, and what sqlx would pass over in silence.
+
+use std::{
+    cmp::Ordering,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha384};
+use sqlx::{
+    AssertSqlSafe, SqlSafeStr,
+    migrate::{Migration, MigrationType},
+};
+
+use crate::error::Error;
+
+/// sqlx looks for exactly these bytes, and only at the very start of a file.
+const NO_TRANSACTION: &str = "-- no-transaction";
+
+/// What a file does, told by the end of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `N_name.sql`: an up that nothing reverts.
+    Simple,
+    /// `N_name.up.sql`
+    Up,
+    /// `N_name.down.sql`
+    Down,
+}
+
+/// One file that sqlx takes for a migration.
+#[derive(Debug, Clone)]
+pub struct MigrationFile {
+    /// The path as the user would type it: the directory as given, and the file's name.
+    pub path: String,
+    /// The number that sqlx sorts by and records: `1` for `0001_…`.
+    pub version: i64,
+    /// The number as it is written: `0001`.
+    pub slot: String,
+    /// What stands between the number and the suffix: `webhook_outbox`.
+    pub name: String,
+    pub kind: Kind,
+    pub bytes: Vec<u8>,
+}
+
+/// Something in the directory that sqlx does not take for a migration, although it looks like one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    pub path: String,
+    pub reason: StrayReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StrayReason {
+    /// `v5_x.sql`: sqlx refuses the whole directory.
+    NotANumber,
+    /// `2-x.sql`, `3_x.SQL`: sqlx passes over it.
+    Misnamed,
+    /// A numbered SQL file in a folder, or a folder in the place of a file: sqlx does not look there.
+    InFolder,
+}
+
+/// Everything in the directory.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    /// By version, ups before downs, then by name.
+    pub files: Vec<MigrationFile>,
+    pub strays: Vec<Stray>,
+}
+
+impl Directory {
+    /// Reads every file of `directory`; paths in findings begin with it as it is given.
+    ///
+    /// # Errors
+    /// When the directory or a file in it cannot be read.
+    pub fn read(directory: &Path) -> Result<Self, Error> {
+        let mut found = Self::default();
+        for path in entries(directory)? {
+            if path.is_dir() {
+                found.strays.extend(strays_in(&path)?);
+            } else {
+                found.add(&path)?;
+            }
+        }
+        found.files.sort_by(MigrationFile::order);
+        Ok(found)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), Error> {
+        let shown = path.display().to_string();
+        let file_name = file_name(path);
+        let Some((slot, rest)) = file_name.split_once('_').filter(|(_, rest)| rest.ends_with(".sql")) else {
+            if looks_like_sql(&file_name) {
+                self.strays.push(Stray { path: shown, reason: StrayReason::Misnamed });
+            }
+            return Ok(());
+        };
+        let Ok(version) = slot.parse() else {
+            self.strays.push(Stray { path: shown, reason: StrayReason::NotANumber });
+            return Ok(());
+        };
+        let (kind, suffix) = Kind::of(rest);
+        let name = rest.trim_end_matches(suffix).into();
+        let bytes = fs::read(path).map_err(|error| Error::unreadable("the migration", path, &error))?;
+        self.files.push(MigrationFile { path: shown, version, slot: slot.into(), name, kind, bytes });
+        Ok(())
+    }
+}
+
+impl Kind {
+    /// The suffixes are sqlx's own.
+    fn of(name: &str) -> (Self, &'static str) {
+        match MigrationType::from_filename(name) {
+            it @ MigrationType::Simple => (Self::Simple, it.suffix()),
+            it @ MigrationType::ReversibleUp => (Self::Up, it.suffix()),
+            it @ MigrationType::ReversibleDown => (Self::Down, it.suffix()),
+        }
+    }
+
+    /// Whether a file of this kind is applied, not reverted with.
+    pub fn is_up(self) -> bool {
+        self != Self::Down
+    }
+
+    fn suffix(self) -> &'static str {
+        self.as_sqlx().suffix()
+    }
+
+    fn as_sqlx(self) -> MigrationType {
+        match self {
+            Self::Simple => MigrationType::Simple,
+            Self::Up => MigrationType::ReversibleUp,
+            Self::Down => MigrationType::ReversibleDown,
+        }
+    }
+}
+
+impl MigrationFile {
+    /// The text, where it is text.
+    pub fn sql(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes).ok()
+    }
+
+    /// sha384 of the bytes in lower-case hex, as the ledger has it.
+    pub fn checksum(&self) -> String {
+        hex(&Sha384::digest(&self.bytes))
+    }
+
+    /// The path that the same file would have under another number, written as `slot`.
+    pub fn path_in_slot(&self, slot: &str) -> String {
+        let file_name = format!("{slot}_{}{}", self.name, self.kind.suffix());
+        Path::new(&self.path).with_file_name(file_name).display().to_string()
+    }
+
+    /// The name of the file alone.
+    pub fn file_name(&self) -> String {
+        file_name(Path::new(&self.path))
+    }
+
+    /// Whether sqlx runs it without a transaction around it.
+    pub fn is_outside_transaction(&self) -> bool {
+        self.bytes.starts_with(NO_TRANSACTION.as_bytes())
+    }
+
+    /// The file as sqlx's own migrator holds it; nothing where it is no text.
+    pub(crate) fn as_sqlx(&self) -> Option<Migration> {
+        Some(Migration::new(
+            self.version,
+            self.name.replace('_', " ").into(),
+            self.kind.as_sqlx(),
+            AssertSqlSafe(self.sql()?.to_owned()).into_sql_str(),
+            self.is_outside_transaction(),
+        ))
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        (self.version, self.kind, &self.path).cmp(&(other.version, other.kind, &other.path))
+    }
+}
+
+/// Lower-case hex of `bytes`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// By name, so that two runs say the same in the same order.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let read = |error| Error::unreadable("the migrations directory", directory, &error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(read)? {
+        paths.push(entry.map_err(read)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn strays_in(folder: &Path) -> Result<Vec<Stray>, Error> {
+    let numbered = |name: &str| name.starts_with(|first: char| first.is_ascii_digit());
+    let folder_is_numbered = numbered(&file_name(folder));
+    Ok(entries(folder)?
+        .into_iter()
+        .filter(|path| {
+            let name = file_name(path);
+            looks_like_sql(&name) && (folder_is_numbered || numbered(&name))
+        })
+        .map(|path| Stray { path: path.display().to_string(), reason: StrayReason::InFolder })
+        .collect())
+}
+
+fn looks_like_sql(file_name: &str) -> bool {
+    file_name.to_ascii_lowercase().ends_with(".sql")
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,229 @@
+//! Production's ledger as it stands in a file: what has been applied there, in which form, as which role.
+//!
+//! Entries stand in the order in which production applied them, which need not be the order of their numbers.
+
+use std::{collections::BTreeSet, fs, ops::Range, path::Path};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::error::Error;
+
+/// Length of a sha384 in hex.
+const CHECKSUM_LENGTH: usize = 96;
+/// Below this likeness (Jaro-Winkler) another key is no plausible reading of a mistyped one.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// The ledger, or an empty one where production has none yet.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    /// The file, as given.
+    pub path: Option<String>,
+    /// In the order of application.
+    pub entries: Vec<Entry>,
+}
+
+/// One line of `_sqlx_migrations`, and who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub version: i64,
+    /// The file's part (`webhook_outbox`); sqlx's own description has spaces in the place of `_`.
+    pub name: String,
+    /// sha384 in lower-case hex.
+    pub checksum: String,
+    pub role: AppliedBy,
+    /// The line in the ledger's file where the entry begins, from 1.
+    pub line: u32,
+}
+
+/// The role that applied a migration in production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppliedBy {
+    Owner,
+    Deployer,
+}
+
+/// A ledger that cannot be used; names file, line, key and the nearest valid key.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}:{line}: {message}")]
+pub struct LedgerError {
+    path: String,
+    line: u32,
+    message: String,
+}
+
+impl Ledger {
+    /// Reads and validates the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no ledger.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|error| Error::unreadable("the ledger", path, &error))?;
+        Ok(Self::parse(&text, &path.display().to_string())?)
+    }
+
+    /// The entry of `version`.
+    pub fn entry(&self, version: i64) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.version == version)
+    }
+
+    /// The file and line of `entry`, for messages.
+    pub fn place(&self, entry: &Entry) -> String {
+        format!("{}:{}", self.path.as_deref().unwrap_or("the ledger"), entry.line)
+    }
+
+    fn parse(text: &str, path: &str) -> Result<Self, LedgerError> {
+        let source = Source { text, path };
+        let document: Document = toml::from_str(text).map_err(|error| source.refuse_toml(&error))?;
+        let mut seen = BTreeSet::new();
+        let mut entries = Vec::with_capacity(document.migration.len());
+        for raw in document.migration {
+            let version = raw.get_ref().version.clone();
+            let entry = source.entry(&raw)?;
+            if !seen.insert(entry.version) {
+                let message =
+                    format!("version {} is listed twice; production can have it only once", entry.version);
+                return Err(source.refuse(version.span(), message));
+            }
+            entries.push(entry);
+        }
+        Ok(Self { path: Some(path.into()), entries })
+    }
+}
+
+impl Entry {
+    /// Whether `name`, a file's part, is what this entry calls the migration.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name.replace('_', " ") == name.replace('_', " ")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    migration: Vec<Spanned<RawEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEntry {
+    version: Spanned<i64>,
+    name: Spanned<String>,
+    checksum: Spanned<String>,
+    role: Spanned<String>,
+}
+
+/// The ledger's text and where it stands, for messages.
+struct Source<'t> {
+    text: &'t str,
+    path: &'t str,
+}
+
+impl Source<'_> {
+    fn entry(&self, raw: &Spanned<RawEntry>) -> Result<Entry, LedgerError> {
+        let fields = raw.get_ref();
+        if fields.name.get_ref().trim().is_empty() {
+            return Err(
+                self.refuse(fields.name.span(), "`name` is empty; give the name that production recorded")
+            );
+        }
+        let checksum = fields.checksum.get_ref();
+        if checksum.len() != CHECKSUM_LENGTH || !checksum.bytes().all(|it| it.is_ascii_hexdigit()) {
+            let message = format!(
+                "`checksum` is not a sha384 in hex ({CHECKSUM_LENGTH} digits); `sha384sum FILE` prints the one of a file"
+            );
+            return Err(self.refuse(fields.checksum.span(), message));
+        }
+        Ok(Entry {
+            version: *fields.version.get_ref(),
+            name: fields.name.get_ref().clone(),
+            checksum: checksum.to_ascii_lowercase(),
+            role: self.role(&fields.role)?,
+            line: self.line(raw.span().start),
+        })
+    }
+
+    fn role(&self, role: &Spanned<String>) -> Result<AppliedBy, LedgerError> {
+        match role.get_ref().as_str() {
+            "owner" => Ok(AppliedBy::Owner),
+            "deployer" => Ok(AppliedBy::Deployer),
+            other => {
+                let hint = did_you_mean(other, &["owner", "deployer"]);
+                let message = format!("`role` is `{other}`, expected `owner` or `deployer`{hint}");
+                Err(self.refuse(role.span(), message))
+            }
+        }
+    }
+
+    fn refuse_toml(&self, error: &toml::de::Error) -> LedgerError {
+        let message = error.message().lines().collect::<Vec<_>>().join(" ");
+        let hint = unknown_key(&message).map(|(key, valid)| did_you_mean(key, &valid)).unwrap_or_default();
+        self.refuse(error.span().unwrap_or_default(), format!("{message}{hint}"))
+    }
+
+    fn refuse(&self, span: Range<usize>, message: impl Into<String>) -> LedgerError {
+        LedgerError { path: self.path.into(), line: self.line(span.start), message: message.into() }
+    }
+
+    fn line(&self, offset: usize) -> u32 {
+        let newlines = self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count();
+        u32::try_from(newlines + 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// serde names the unknown key first and then the ones that it expected, all in backticks.
+fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
+    let mut keys = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    Some((keys.next()?, keys.collect()))
+}
+
+fn did_you_mean(word: &str, valid: &[&str]) -> String {
+    valid
+        .iter()
+        .map(|it| (strsim::jaro_winkler(word, it), it))
+        .filter(|(likeness, _)| *likeness > LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, it)| format!("; did you mean `{it}`?"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Ledger::parse(text, "migrations/applied.toml").unwrap_err().to_string()
+    }
+
+    fn entry(change: (&str, &str)) -> String {
+        let checksum = "ab".repeat(48);
+        format!("[[migration]]\nversion = 1\nname = \"users\"\nchecksum = \"{checksum}\"\nrole = \"owner\"\n")
+            .replace(change.0, change.1)
+    }
+
+    #[test]
+    fn a_mistyped_key_is_named_with_its_line_and_the_nearest_one() {
+        insta::assert_snapshot!(refused(&entry(("checksum =", "checksm ="))), @"migrations/applied.toml:4: unknown field `checksm`, expected one of `version`, `name`, `checksum`, `role`; did you mean `checksum`?");
+        insta::assert_snapshot!(refused(&entry(("[[migration]]", "[[migrations]]"))), @"migrations/applied.toml:1: unknown field `migrations`, expected `migration`; did you mean `migration`?");
+    }
+
+    #[test]
+    fn a_value_that_production_cannot_have_is_named_with_its_line() {
+        insta::assert_snapshot!(refused(&entry(("\"owner\"", "\"deploy\""))), @"migrations/applied.toml:5: `role` is `deploy`, expected `owner` or `deployer`; did you mean `deployer`?");
+        insta::assert_snapshot!(refused(&entry(("abab", "zz"))), @"migrations/applied.toml:4: `checksum` is not a sha384 in hex (96 digits); `sha384sum FILE` prints the one of a file");
+        insta::assert_snapshot!(refused(&entry(("version = 1", "version = \"1\""))), @r#"migrations/applied.toml:2: invalid type: string "1", expected i64"#);
+        insta::assert_snapshot!(refused(&entry(("role = \"owner\"\n", ""))), @"migrations/applied.toml:1: missing field `role`");
+    }
+
+    #[test]
+    fn a_version_that_is_listed_twice_is_refused() {
+        let twice = entry(("", "")) + &entry(("", ""));
+        insta::assert_snapshot!(refused(&twice), @"migrations/applied.toml:7: version 1 is listed twice; production can have it only once");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_refused_with_its_line() {
+        insta::assert_snapshot!(refused("# ledger\n[[migration]\n"), @"migrations/applied.toml:2: unclosed array table, expected `]`");
+    }
+}

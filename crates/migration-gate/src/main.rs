@@ -1,0 +1,106 @@
+//! `migration-gate`: findings go to stdout, talk goes to stderr, the exit code says which of them matters.
+#![expect(clippy::print_stderr, reason = "a program that talks on the terminal")]
+
+mod cli;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+use migration_gate::{Error, Project, Reach, Report, codes, provision};
+use scratch_postgres::Options;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Arguments, Command, MessageFormat};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(arguments.command)),
+        Err(error) => Err(Error::Output(error)),
+    };
+    ExitCode::from(outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        error.exit_code()
+    }))
+}
+
+async fn run(command: Command) -> Result<u8, Error> {
+    match command {
+        Command::Check { project, message_format: format } => {
+            let project = Project::read(&project.settings())?;
+            let options = Options::from_env()?;
+            finish(&migration_gate::check(&project, &options, interrupted()?).await, format)
+        }
+        Command::Provision { project, server_url, database, ledger_only, message_format: format } => {
+            let project = Project::read(&project.settings())?;
+            let reach = if ledger_only { Reach::Ledger } else { Reach::Pending };
+            finish(&provision(&project, &server_url, &database, reach).await, format)
+        }
+        Command::Explain { code } => explain(code.as_deref()),
+    }
+}
+
+/// Ctrl-C or TERM. The gate then takes its server down before it ends.
+fn interrupted() -> Result<impl Future<Output = ()>, Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Shows the report and gives the exit code.
+fn finish(report: &Report, format: MessageFormat) -> Result<u8, Error> {
+    let mut stdout = io::stdout().lock();
+    for finding in &report.findings {
+        match format {
+            MessageFormat::Human => writeln!(stdout, "{finding}")?,
+            MessageFormat::Json => writeln!(stdout, "{}", finding.to_json())?,
+        }
+    }
+    stdout.flush()?;
+    for note in &report.notes {
+        eprintln!("note: {note}");
+    }
+    if let Some(error) = &report.stopped {
+        eprintln!("error: {error}");
+    }
+    eprintln!("{}", summary(report));
+    Ok(report.exit_code())
+}
+
+fn summary(report: &Report) -> String {
+    let count = |level| report.findings.iter().filter(|it| it.level == level).count();
+    let (errors, warnings) = (count(codes::Level::Error), count(codes::Level::Warning));
+    let ran = format!("{} applied and {} pending", report.applied, report.pending);
+    match (errors, warnings) {
+        (0, 0) if report.stopped.is_none() => format!("migrations hold: {ran}"),
+        (0, 0) => format!("migrations not judged: {ran}"),
+        _ => format!(
+            "migrations: {ran}; {errors} error(s), {warnings} warning(s); `migration-gate explain CODE` tells more"
+        ),
+    }
+}
+
+fn explain(code: Option<&str>) -> Result<u8, Error> {
+    let mut stdout = io::stdout().lock();
+    let Some(name) = code else {
+        for code in codes::CODES {
+            writeln!(stdout, "{:<20} {:<8} {}", code.name, code.level.to_string(), code.title)?;
+        }
+        return Ok(0);
+    };
+    let Some(code) = codes::find(name) else {
+        let all: Vec<_> = codes::CODES.iter().map(|it| it.name).collect();
+        return Err(Error::Configuration(format!("there is no code `{name}`; there are {}", all.join(", "))));
+    };
+    writeln!(stdout, "{} ({}): {}\n\n{}", code.name, code.level, code.title, code.story)?;
+    Ok(0)
+}

@@ -1,0 +1,189 @@
+//! What is judged: the migrations, production's ledger, the prelude and the roles of one project.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+use crate::{
+    error::Error,
+    files::{Directory, Kind, MigrationFile},
+    ledger::{AppliedBy, Entry, Ledger},
+    timestamp,
+};
+
+/// Where a project's parts are, as the user said.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub migrations: PathBuf,
+    /// Without a ledger everything is pending.
+    pub ledger: Option<PathBuf>,
+    /// What a database administrator runs before the first migration, as superuser.
+    pub prelude: Option<PathBuf>,
+    pub roles: Roles,
+}
+
+/// The names of the three roles in the database.
+#[derive(Debug, Clone)]
+pub struct Roles {
+    /// Made what production began with.
+    pub owner: String,
+    /// Applies migrations since.
+    pub deployer: String,
+    /// What services run as.
+    pub app: String,
+}
+
+/// A project that has been read; nothing here has been executed.
+#[derive(Debug)]
+pub struct Project {
+    pub directory: Directory,
+    pub ledger: Ledger,
+    pub prelude: Option<Prelude>,
+    pub roles: Roles,
+}
+
+/// SQL that a database administrator runs first.
+#[derive(Debug)]
+pub struct Prelude {
+    pub path: String,
+    pub sql: String,
+}
+
+/// One number and every file that claims it.
+#[derive(Debug)]
+pub struct Slot<'p> {
+    pub version: i64,
+    pub ups: Vec<&'p MigrationFile>,
+    pub downs: Vec<&'p MigrationFile>,
+    /// What production has in it.
+    pub applied: Option<&'p Entry>,
+}
+
+impl Project {
+    /// Reads directory, ledger and prelude.
+    ///
+    /// # Errors
+    /// When one of them cannot be read or the ledger is malformed.
+    pub fn read(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self {
+            directory: Directory::read(&settings.migrations)?,
+            ledger: settings.ledger.as_deref().map(Ledger::read).transpose()?.unwrap_or_default(),
+            prelude: settings.prelude.as_ref().map(Prelude::read).transpose()?,
+            roles: settings.roles.clone(),
+        })
+    }
+
+    /// Every number that a file or the ledger claims, in order.
+    pub fn slots(&self) -> Vec<Slot<'_>> {
+        let mut slots: BTreeMap<i64, Slot<'_>> = BTreeMap::new();
+        let empty = |version| Slot { version, ups: Vec::new(), downs: Vec::new(), applied: None };
+        for entry in &self.ledger.entries {
+            slots.entry(entry.version).or_insert_with(|| empty(entry.version)).applied = Some(entry);
+        }
+        for file in &self.directory.files {
+            let slot = slots.entry(file.version).or_insert_with(|| empty(file.version));
+            if file.kind.is_up() { slot.ups.push(file) } else { slot.downs.push(file) }
+        }
+        slots.into_values().collect()
+    }
+
+    /// The role in the database that `applied_by` means.
+    pub fn role(&self, applied_by: AppliedBy) -> &str {
+        match applied_by {
+            AppliedBy::Owner => &self.roles.owner,
+            AppliedBy::Deployer => &self.roles.deployer,
+        }
+    }
+
+    /// The commands that move `file`, and what belongs to it, to the next free slot.
+    ///
+    /// Each migration that has to move gets a slot of its own, so that all findings can be followed at once.
+    pub(crate) fn renumber(&self, file: &MigrationFile) -> String {
+        let mut next = self.slots().iter().map(|slot| slot.version).max().unwrap_or_default();
+        let stamped = timestamp::is_timestamp(next);
+        let mut movers: Vec<(i64, &str)> = Vec::new();
+        for slot in self.slots() {
+            let late =
+                slot.applied.is_none() && self.ledger.entries.iter().any(|it| it.version > slot.version);
+            let first = slot.ups.first().filter(|_| late).copied();
+            movers.extend(first.into_iter().chain(slot.newcomers()).map(|it| (it.version, it.name.as_str())));
+        }
+        let mut seen = BTreeSet::new();
+        movers.retain(|mover| seen.insert(*mover));
+        for mover in movers.iter().chain([&(file.version, file.name.as_str())]) {
+            next = if stamped { timestamp::after(next) } else { next + 1 };
+            if *mover == (file.version, file.name.as_str()) {
+                break;
+            }
+        }
+        self.renumber_to(file, next)
+    }
+
+    /// The commands that move `file`, and what belongs to it, to the slot of `version`.
+    pub(crate) fn renumber_to(&self, file: &MigrationFile, version: i64) -> String {
+        // As wide as this project writes its numbers.
+        let width = self.directory.files.iter().map(|it| it.slot.len()).max().unwrap_or_default();
+        let slot = format!("{version:0width$}");
+        let commands = self.family(file).map(|it| format!("git mv {} {}", it.path, it.path_in_slot(&slot)));
+        commands.collect::<Vec<_>>().join(" && ")
+    }
+
+    /// The commands that call `file`, and what belongs to it, `name`.
+    pub(crate) fn rename_to(&self, file: &MigrationFile, name: &str) -> String {
+        let renamed =
+            |it: &MigrationFile| MigrationFile { name: name.into(), ..it.clone() }.path_in_slot(&it.slot);
+        let commands = self.family(file).map(|it| format!("git mv {} {}", it.path, renamed(it)));
+        commands.collect::<Vec<_>>().join(" && ")
+    }
+
+    /// The files that share number and name with `file`: its up, its down, itself.
+    fn family<'p>(&'p self, file: &'p MigrationFile) -> impl Iterator<Item = &'p MigrationFile> {
+        self.directory.files.iter().filter(|it| (it.version, &it.name) == (file.version, &file.name))
+    }
+}
+
+impl Prelude {
+    fn read(path: &PathBuf) -> Result<Self, Error> {
+        let sql = fs::read_to_string(path).map_err(|error| Error::unreadable("the prelude", path, &error))?;
+        Ok(Self { path: path.display().to_string(), sql })
+    }
+}
+
+impl<'p> Slot<'p> {
+    /// The up that production applied, byte for byte; its name may differ.
+    pub fn holder(&self) -> Option<&'p MigrationFile> {
+        let entry = self.applied?;
+        let same = |file: &&&MigrationFile| file.checksum() == entry.checksum;
+        let named = |file: &&&MigrationFile| entry.is_named(&file.name);
+        self.ups.iter().find(|it| same(it) && named(it)).or_else(|| self.ups.iter().find(same)).copied()
+    }
+
+    /// Ups that came after the slot was taken: by production, else by the first file in it.
+    pub fn newcomers(&self) -> Vec<&'p MigrationFile> {
+        match self.applied {
+            Some(entry) => {
+                let holder = self.holder().map(|it| &it.path);
+                let theirs = |it: &&&MigrationFile| {
+                    Some(&it.path) != holder && (holder.is_some() || !entry.is_named(&it.name))
+                };
+                self.ups.iter().filter(theirs).copied().collect()
+            }
+            None => self.ups.iter().skip(1).copied().collect(),
+        }
+    }
+
+    /// The down that reverts the up of this slot; of several nobody knows which.
+    pub fn down(&self) -> Option<&'p MigrationFile> {
+        match self.downs[..] {
+            [down] => Some(down),
+            _ => None,
+        }
+    }
+
+    /// Whether the slot's up is one of a pair by its name.
+    pub fn is_reversible(&self) -> bool {
+        !self.downs.is_empty() || self.ups.iter().any(|file| file.kind == Kind::Up)
+    }
+}

@@ -1,0 +1,247 @@
+//! The database that the gate executes in: how to reach it as each role, and its set-up before the first migration.
+
+use std::str::FromStr;
+
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, postgres::PgConnectOptions};
+
+use crate::{
+    error::Error,
+    project::{Project, Roles},
+    refusal::Refusal,
+    session::Session,
+    statements::line_at,
+};
+
+/// One database on one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// As superuser, in the database that the server began with.
+    server: PgConnectOptions,
+    database: String,
+}
+
+impl Target {
+    /// The database called `database` on the server where `admin_url` is a superuser's.
+    ///
+    /// # Errors
+    /// When `admin_url` is none.
+    pub(crate) fn new(admin_url: &str, database: &str) -> Result<Self, Error> {
+        // The parser's own error may quote the address, and with it a password.
+        let server = PgConnectOptions::from_str(admin_url).map_err(|_| {
+            Error::Configuration(
+                "the server's address is not of the form `postgres://USER@HOST:PORT/DATABASE`".into(),
+            )
+        })?;
+        Ok(Self { server, database: database.into() })
+    }
+
+    /// A second database, in which history can be run again.
+    pub(crate) fn history(&self) -> Self {
+        Self { server: self.server.clone(), database: format!("{}_again", self.database) }
+    }
+
+    /// Makes the database where it does not exist.
+    pub(crate) async fn create(&self) -> Result<(), Error> {
+        let doing = format!("making database `{}`", self.database);
+        let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(&self.database)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| lost(&doing, &error))?;
+        if !exists {
+            let statement = format!("CREATE DATABASE {}", identifier(&self.database));
+            run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
+        }
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    /// Drops the database, whoever is in it.
+    pub(crate) async fn remove(&self) -> Result<(), Error> {
+        let doing = format!("dropping database `{}`", self.database);
+        let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(&self.database));
+        run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    /// A superuser's connection to the database.
+    pub(crate) async fn admin(&self) -> Result<PgConnection, Error> {
+        self.server
+            .clone()
+            .database(&self.database)
+            .connect()
+            .await
+            .map_err(|error| lost(&format!("connecting to database `{}`", self.database), &error))
+    }
+
+    /// Versions and checksums in the database's ledger; none where it has no ledger.
+    pub(crate) async fn recorded(&self) -> Result<Vec<(i64, String)>, Error> {
+        let doing = "reading the ledger of migrations";
+        let mut admin = self.admin().await?;
+        let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+            .fetch_one(&mut admin)
+            .await
+            .map_err(|error| lost(doing, &error))?;
+        if !exists {
+            return Ok(Vec::new());
+        }
+        let rows =
+            sqlx::query("SELECT version, encode(checksum, 'hex') FROM _sqlx_migrations ORDER BY version")
+                .fetch_all(&mut admin)
+                .await
+                .map_err(|error| lost(doing, &error))?;
+        drop(admin.close().await);
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Whether the server still answers.
+    pub(crate) async fn is_alive(&self) -> bool {
+        match self.server.connect().await {
+            Ok(connection) => connection.close().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// A real login as `role`: what no `RESET ROLE` gets out of.
+    pub(crate) async fn login(&self, role: &str) -> Result<Session<'_>, Error> {
+        self.login_with(role, &[]).await
+    }
+
+    /// A login with settings that stay through `RESET ALL`.
+    pub(crate) async fn login_with(
+        &self,
+        role: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Session<'_>, Error> {
+        let options =
+            self.server.clone().username(role).database(&self.database).options(settings.iter().copied());
+        match options.connect().await {
+            Ok(connection) => Ok(Session::new(self, role, connection)),
+            Err(sqlx::Error::Database(refused)) => Err(Error::Configuration(format!(
+                "role `{role}` cannot log in to the scratch database: {}; let the prelude make it with `LOGIN` and \
+                 `CONNECT`, on a server that trusts local connections",
+                refused.message()
+            ))),
+            Err(error) => Err(lost(&format!("logging in as `{role}`"), &error)),
+        }
+    }
+
+    /// Runs the prelude, and makes the roles where no prelude does. Returns what people should know.
+    pub(crate) async fn set_up(&self, project: &Project) -> Result<Vec<String>, Error> {
+        let mut admin = self.admin().await?;
+        if let Some(prelude) = &project.prelude {
+            if let Err(error) = run(&mut admin, prelude.sql.clone()).await {
+                return Err(self.prelude_refused(&prelude.path, &prelude.sql, error).await);
+            }
+            drop(admin.close().await);
+            admin = self.admin().await?;
+        }
+        let roles = &project.roles;
+        let missing = missing_roles(&mut admin, roles).await?;
+        match (&project.prelude, missing.len()) {
+            (Some(prelude), 1..=2) => {
+                let what = format!(
+                    "`{}` does not make role `{}`; let it, or correct the role's name in the configuration",
+                    prelude.path,
+                    missing.join("` and `")
+                );
+                return Err(Error::Configuration(what));
+            }
+            (Some(_), 0) => {}
+            _ => run(&mut admin, default_roles(roles))
+                .await
+                .map_err(|error| lost("making the roles", &error))?,
+        }
+        let notes = superusers(&mut admin, roles).await?;
+        drop(admin.close().await);
+        Ok(notes)
+    }
+
+    async fn prelude_refused(&self, path: &str, sql: &str, error: sqlx::Error) -> Error {
+        match Refusal::of(error) {
+            Ok(refusal) => {
+                let line = refusal.position.map_or(String::new(), |it| format!(":{}", line_at(sql, it)));
+                Error::Configuration(format!(
+                    "`{path}`{line}: {refusal}; the prelude runs as superuser, as one query"
+                ))
+            }
+            Err(error) => lost("running the prelude", &error),
+        }
+    }
+}
+
+/// What the server or the way to it has done to us; the text never holds an address.
+pub(crate) fn lost(doing: &str, error: &sqlx::Error) -> Error {
+    let cause = match error {
+        sqlx::Error::Database(refused) => refused.message().to_owned(),
+        other => other.to_string(),
+    };
+    Error::Lost { doing: doing.into(), cause }
+}
+
+/// Sends `sql` as one simple query.
+pub(crate) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}
+
+/// `name` as SQL spells it.
+pub(crate) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+async fn missing_roles(admin: &mut PgConnection, roles: &Roles) -> Result<Vec<String>, Error> {
+    let mut names = vec![roles.owner.clone(), roles.deployer.clone(), roles.app.clone()];
+    let known: Vec<String> =
+        sqlx::query_scalar("SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1)")
+            .bind(&names)
+            .fetch_all(admin)
+            .await
+            .map_err(|error| lost("looking for the roles", &error))?;
+    names.retain(|name| !known.contains(name));
+    Ok(names)
+}
+
+/// The roles and rights that a plain project needs: owner and deployer may create in `public`, app may look.
+fn default_roles(roles: &Roles) -> String {
+    let [owner, deployer, app] =
+        [&roles.owner, &roles.deployer, &roles.app].map(|name| format!("'{}'", name.replace('\'', "''")));
+    // Roles belong to the whole cluster: two databases that are set up at once must not race for them.
+    format!(
+        "DO $gate$
+        DECLARE
+            role_name text;
+        BEGIN
+            LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
+            FOREACH role_name IN ARRAY ARRAY[{owner}, {deployer}, {app}] LOOP
+                IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
+                    EXECUTE format('CREATE ROLE %I LOGIN', role_name);
+                END IF;
+                EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role_name);
+                EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', role_name);
+            END LOOP;
+            EXECUTE format('ALTER DATABASE %I OWNER TO %I', current_database(), {owner});
+            EXECUTE format('GRANT CREATE ON SCHEMA public TO %I, %I', {owner}, {deployer});
+        END
+        $gate$"
+    )
+}
+
+async fn superusers(admin: &mut PgConnection, roles: &Roles) -> Result<Vec<String>, Error> {
+    let rows = sqlx::query("SELECT rolname::text FROM pg_roles WHERE rolsuper AND rolname = ANY ($1)")
+        .bind(vec![roles.deployer.clone(), roles.app.clone()])
+        .fetch_all(admin)
+        .await
+        .map_err(|error| lost("looking for superusers", &error))?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let role: String = row.get(0);
+            format!(
+                "`{role}` is a superuser, to whom nothing is refused: what another role owns is not judged"
+            )
+        })
+        .collect())
+}

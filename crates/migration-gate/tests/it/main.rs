@@ -1,0 +1,11 @@
+//! The gate as people run it: the built binary, on projects in temporary directories, against a real server.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod alarms;
+mod down;
+mod files;
+mod input;
+mod outages;
+mod project;
+mod provision;
+mod shapes;

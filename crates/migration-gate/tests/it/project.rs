@@ -1,0 +1,193 @@
+//! A project in a temporary directory, and what the gate says to it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use migration_gate::{Level, files::Directory};
+use tempfile::TempDir;
+
+/// What an administrator does once; several tests may do it on one server at the same time.
+pub(crate) const PRELUDE: &str = "
+DO $prelude$
+DECLARE
+    role_name text;
+BEGIN
+    LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
+    FOREACH role_name IN ARRAY ARRAY['gate_owner', 'gate_deployer', 'gate_app'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', role_name);
+        END IF;
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role_name);
+    END LOOP;
+    EXECUTE format('ALTER DATABASE %I OWNER TO gate_owner', current_database());
+    GRANT USAGE, CREATE ON SCHEMA public TO gate_owner, gate_deployer;
+    GRANT USAGE ON SCHEMA public TO gate_app;
+END
+$prelude$;
+";
+
+/// A project that can be changed and checked.
+pub(crate) struct Project {
+    root: TempDir,
+    deployer: &'static str,
+}
+
+/// What the gate said.
+pub(crate) struct Verdict {
+    pub(crate) exit_code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Project {
+    pub(crate) fn empty() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("migrations")).unwrap();
+        Self { root, deployer: "gate_deployer" }
+    }
+
+    /// Pairs, counted: the owner made the accounts, the deployer the rest; tags are pending.
+    pub(crate) fn of_pairs() -> Self {
+        let project = Self::empty()
+            .with("prelude.sql", PRELUDE)
+            .pair(
+                "0001_accounts",
+                "CREATE TABLE accounts (id bigint PRIMARY KEY, name text NOT NULL);\n\
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON _sqlx_migrations TO gate_deployer;\n",
+                "REVOKE ALL ON _sqlx_migrations FROM gate_deployer;\nDROP TABLE accounts;\n",
+            )
+            .pair(
+                "0002_orders",
+                "CREATE TABLE orders (\n    id bigint PRIMARY KEY,\n    note text\n);\n",
+                "DROP TABLE orders;\n",
+            )
+            .pair(
+                "0003_order_state",
+                "CREATE TYPE order_state AS ENUM ('open', 'paid');\n\
+                 ALTER TABLE orders ADD COLUMN state order_state NOT NULL DEFAULT 'open';\n",
+                "ALTER TABLE orders DROP COLUMN state;\nDROP TYPE order_state;\n",
+            )
+            .pair(
+                "0004_tags",
+                "CREATE TABLE tags (order_id bigint NOT NULL REFERENCES orders, tag text NOT NULL);\n\
+                 GRANT SELECT ON tags TO gate_app;\n",
+                "DROP TABLE tags;\n",
+            );
+        project.applied(&[
+            ("0001_accounts", "owner"),
+            ("0002_orders", "deployer"),
+            ("0003_order_state", "deployer"),
+        ])
+    }
+
+    /// Writes a file; its directory is made.
+    pub(crate) fn with(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let path = self.root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    pub(crate) fn pair(self, name: &str, up: &str, down: &str) -> Self {
+        self.with(&format!("migrations/{name}.up.sql"), up).with(&format!("migrations/{name}.down.sql"), down)
+    }
+
+    pub(crate) fn without(self, path: &str) -> Self {
+        fs::remove_file(self.root.path().join(path)).unwrap();
+        self
+    }
+
+    pub(crate) fn renamed(self, from: &str, to: &str) -> Self {
+        fs::rename(self.root.path().join(from), self.root.path().join(to)).unwrap();
+        self
+    }
+
+    /// Moves both files of a pair.
+    pub(crate) fn renumbered(self, from: &str, to: &str) -> Self {
+        ["up", "down"].into_iter().fold(self, |project, end| {
+            project.renamed(&format!("migrations/{from}.{end}.sql"), &format!("migrations/{to}.{end}.sql"))
+        })
+    }
+
+    /// Writes the ledger: these files, as they are now, in this order.
+    pub(crate) fn applied(self, entries: &[(&str, &str)]) -> Self {
+        let directory = Directory::read(&self.root.path().join("migrations")).unwrap();
+        let mut ledger = String::from("# what production has\n");
+        for (stem, role) in entries {
+            let is_it = |file: &&migration_gate::files::MigrationFile| {
+                file.kind.is_up() && format!("{}_{}", file.slot, file.name) == *stem
+            };
+            let file = directory.files.iter().find(is_it).unwrap();
+            ledger += &format!(
+                "\n[[migration]]\nversion = {}\nname = \"{}\"\nchecksum = \"{}\"\nrole = \"{role}\"\n",
+                file.version,
+                file.name,
+                file.checksum()
+            );
+        }
+        self.with("migrations/applied.toml", ledger)
+    }
+
+    /// Names another role as the deployer.
+    pub(crate) fn deployed_by(self, deployer: &'static str) -> Self {
+        Self { deployer, ..self }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The command line of a check; flags whose file does not exist are left out.
+    pub(crate) fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_migration-gate"));
+        command.current_dir(self.root()).arg(subcommand).args(["--migrations", "migrations"]);
+        command.args(["--owner", "gate_owner", "--deployer", self.deployer, "--app", "gate_app"]);
+        for (flag, path) in [("--ledger", "migrations/applied.toml"), ("--prelude", "prelude.sql")] {
+            if self.root().join(path).exists() {
+                command.args([flag, path]);
+            }
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn check(&self) -> Verdict {
+        Verdict::of(self.command("check"))
+    }
+}
+
+impl Verdict {
+    pub(crate) fn of(mut command: Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            exit_code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Level and code of every finding, in order.
+    pub(crate) fn codes(&self) -> Vec<&str> {
+        let levels = [Level::Error, Level::Warning, Level::Info].map(|it| format!("{it}["));
+        let is_head = |line: &&str| levels.iter().any(|it| line.starts_with(it));
+        self.stdout.lines().filter(is_head).filter_map(|line| line.split(' ').next()).collect()
+    }
+
+    /// The project is good: no finding at all.
+    #[track_caller]
+    pub(crate) fn expect_clean(&self) {
+        assert_eq!((self.exit_code, self.stdout.as_str()), (0, ""), "{}", self.stderr);
+    }
+
+    /// Exactly these findings, and the exit code that follows from them.
+    #[track_caller]
+    pub(crate) fn expect(&self, codes: &[&str]) -> &str {
+        assert_eq!(self.codes(), codes, "{}{}", self.stdout, self.stderr);
+        let red = codes.iter().any(|it| it.starts_with("error"));
+        assert_eq!(self.exit_code, i32::from(red), "{}", self.stderr);
+        self.stdout.trim_end()
+    }
+}
