@@ -43,11 +43,6 @@ impl Address {
         Self::new("postgres".to_owned(), "localhost".to_owned(), vec![host])
     }
 
-    /// A server on a port of this host, whose superuser is `postgres`.
-    pub(crate) fn of_port(port: u16) -> Self {
-        Self::new("postgres".to_owned(), format!("127.0.0.1:{port}"), Vec::new())
-    }
-
     /// Superuser, database `postgres`.
     pub(crate) fn admin(&self) -> &str {
         &self.admin

@@ -26,6 +26,8 @@ mod options;
 mod server;
 mod session;
 
+#[doc(hidden)]
+pub use crate::container::{Announcement, EngineSource, HeldContainer};
 pub use crate::database::{Database, TestDatabase, test_database};
 pub use crate::error::{Error, Lack};
 pub use crate::options::{Options, Provider};

@@ -2,7 +2,7 @@
 
 mod binaries;
 mod data;
-mod directory;
+pub(crate) mod directory;
 mod postmaster;
 mod user;
 

@@ -8,12 +8,13 @@
 
 use std::{
     io::{self, Read as _},
+    path::{Path, PathBuf},
     process::ExitCode,
     thread,
 };
 
-use clap::Parser;
-use scratch_postgres::{Error, Options, Server};
+use clap::{Parser, Subcommand};
+use scratch_postgres::{Announcement, EngineSource, Error, HeldContainer, Options, Server};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -34,11 +35,32 @@ const INTERRUPTED: u8 = 130;
 /// 130 told to end before there was a server.
 #[derive(Parser)]
 #[command(name = "scratch-postgres", version)]
-struct Arguments {}
+struct Arguments {
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Holds a container for another process of this package.
+    #[command(hide = true)]
+    HoldContainer {
+        /// The private directory to make.
+        directory: PathBuf,
+        /// Starts the engine at the address that `DOCKER_HOST` names.
+        #[arg(long)]
+        start_engine: bool,
+    },
+}
 
 fn main() -> ExitCode {
-    let Arguments {} = Arguments::parse();
-    match serve() {
+    let done = match Arguments::parse().task {
+        None => serve(),
+        Some(Task::HoldContainer { directory, start_engine }) => {
+            hold(&directory, if start_engine { EngineSource::Own } else { EngineSource::Given })
+        }
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("scratch-postgres: {error}");
@@ -74,6 +96,26 @@ async fn serve() -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Its input closing is the one end that counts: signals are its parent's business.
+#[tokio::main(flavor = "current_thread")]
+async fn hold(directory: &Path, source: EngineSource) -> Result<ExitCode, Error> {
+    let options = Options::from_env()?;
+    let mut end = End::watch()?;
+    let held = HeldContainer::start(&options, directory, source).await;
+    let announcement = match &held {
+        Ok(held) => Announcement::Socket(held.socket()),
+        Err(lack) => {
+            Announcement::Lack { reason: lack.reason.clone(), fix: lack.fix.clone(), log: lack.log.clone() }
+        }
+    };
+    println!("{}", serde_json::json!(announcement));
+    if let Ok(held) = held {
+        end.wait_for_input().await;
+        held.stop().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Whatever means that the server is no longer wanted.
 struct End {
     signals: [Signal; 3],
@@ -96,6 +138,11 @@ impl End {
             drop(closed);
         });
         Ok(Self { signals, input })
+    }
+
+    async fn wait_for_input(&mut self) {
+        // Its sender only ever goes away.
+        (&mut self.input).await.unwrap_or_default();
     }
 
     async fn wait(&mut self) {

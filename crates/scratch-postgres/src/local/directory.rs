@@ -27,7 +27,7 @@ const END_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A directory that its guardian removes when the holder is done or dead.
 #[derive(Debug)]
-pub(super) struct Private {
+pub(crate) struct Private {
     path: PathBuf,
     // The guardian removes; the lock is held until it has.
     _guardian: Guardian,
@@ -35,22 +35,19 @@ pub(super) struct Private {
 }
 
 impl Private {
-    /// Makes one in the first place that serves: the socket's path must fit, and the server's user must get there.
+    /// Makes one in the first place that serves.
     pub(super) fn create(candidates: &[PathBuf], user: Option<User>) -> Result<Self, Lack> {
-        let mut reasons: Vec<String> = Vec::new();
-        for root in candidates {
-            match create_in(root, user) {
-                Ok(private) => return Ok(private),
-                Err(reason) => reasons.push(format!("`{}` {reason}", root.display())),
-            }
-        }
-        Err(lack(
-            format!("no place for a private directory: {}", reasons.join(", ")),
-            "set `XTASK_POSTGRES_DIR` to a short path with room, which every user may traverse",
-        ))
+        Self::create_at(&choose(candidates, user)?, user)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Makes one at a path that was [chosen](choose) before.
+    pub(crate) fn create_at(path: &Path, user: Option<User>) -> Result<Self, Lack> {
+        let root = path.parent().unwrap_or(path);
+        populate(root, path, user)
+            .map_err(|e| no_place(&[format!("`{}` cannot be written ({e})", root.display())]))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -60,7 +57,7 @@ impl Private {
     }
 
     /// The socket's directory. Others may traverse it, so that it can be mounted into a container.
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.path.join("s")
     }
 
@@ -70,6 +67,27 @@ impl Private {
     }
 }
 
+/// The path of a directory to be made, in the first place that serves: the socket's path must fit, and the server's
+/// user must get there.
+pub(crate) fn choose(candidates: &[PathBuf], user: Option<User>) -> Result<PathBuf, Lack> {
+    let mut reasons: Vec<String> = Vec::new();
+    for root in candidates {
+        match suited(root, user) {
+            Ok(root) => {
+                let unique = uuid::Uuid::new_v4().simple().to_string();
+                return Ok(root.join(format!("{PREFIX}{}", &unique[..8])));
+            }
+            Err(reason) => reasons.push(format!("`{}` {reason}", root.display())),
+        }
+    }
+    Err(no_place(&reasons))
+}
+
+/// Whether the holder of a directory lives.
+pub(crate) fn is_held(path: &Path) -> bool {
+    File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_err())
+}
+
 /// Removes what runs left whose holder and guardian were both killed.
 pub(super) fn reap(roots: &[PathBuf]) {
     let own = rustix::process::geteuid().as_raw();
@@ -77,20 +95,24 @@ pub(super) fn reap(roots: &[PathBuf]) {
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         let Ok(metadata) = entry.metadata() else { continue };
-        if metadata.uid() == own && metadata.is_dir() {
-            let old =
-                metadata.modified().ok().and_then(|it| it.elapsed().ok()).is_some_and(|age| age > ABANDONED);
-            reap_one(&entry.path(), name.ends_with(UNFINISHED) && old);
+        if metadata.uid() != own || !metadata.is_dir() {
+            continue;
+        }
+        let age = metadata.modified().ok().and_then(|it| it.elapsed().ok());
+        // What cannot be removed is left for the next start.
+        if !name.ends_with(UNFINISHED) {
+            remove_if_free(&entry.path());
+        } else if age.is_some_and(|age| age > ABANDONED) {
+            fs::remove_dir_all(entry.path()).unwrap_or_default();
         }
     }
 }
 
-fn reap_one(path: &Path, abandoned: bool) {
-    let lock = File::open(path.join("lock"));
-    let free = lock.as_ref().is_ok_and(|lock| lock.try_lock().is_ok());
-    if abandoned || (free && !path.to_string_lossy().ends_with(UNFINISHED)) {
+/// Ends the server of a directory that nobody holds any more, and removes the directory while holding its lock.
+fn remove_if_free(path: &Path) {
+    let Ok(lock) = File::open(path.join("lock")) else { return };
+    if lock.try_lock().is_ok() {
         end_postmaster(&path.join("data"));
-        // What is left is left for the next start.
         fs::remove_dir_all(path).unwrap_or_default();
     }
 }
@@ -114,7 +136,8 @@ fn end_postmaster(data: &Path) {
     }
 }
 
-fn create_in(root: &Path, user: Option<User>) -> Result<Private, String> {
+/// The place itself, or why it does not serve.
+fn suited(root: &Path, user: Option<User>) -> Result<PathBuf, String> {
     let root = fs::canonicalize(root).map_err(|e| format!("cannot be used ({e})"))?;
     let socket = root.join(format!("{PREFIX}12345678/s/.s.PGSQL.5432"));
     if socket.as_os_str().len() > SOCKET_PATH_MAX {
@@ -123,7 +146,16 @@ fn create_in(root: &Path, user: Option<User>) -> Result<Private, String> {
     if user.is_some() && !traversable(&root) {
         return Err("is closed to the unprivileged user that the server runs as".to_owned());
     }
-    populate(&root, user).map_err(|e| format!("cannot be written ({e})"))
+    rustix::fs::access(&root, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+        .map_err(|e| format!("cannot be written ({})", io::Error::from(e)))?;
+    Ok(root)
+}
+
+fn no_place(reasons: &[String]) -> Lack {
+    lack(
+        format!("no place for a private directory: {}", reasons.join(", ")),
+        "set `XTASK_POSTGRES_DIR` to a short path with room, which every user may traverse",
+    )
 }
 
 fn traversable(directory: &Path) -> bool {
@@ -131,7 +163,7 @@ fn traversable(directory: &Path) -> bool {
 }
 
 /// Finished and locked under another name, then renamed: nobody sees one that has no lock.
-fn populate(root: &Path, user: Option<User>) -> io::Result<Private> {
+fn populate(root: &Path, path: &Path, user: Option<User>) -> io::Result<Private> {
     let unfinished =
         tempfile::Builder::new().prefix(PREFIX).suffix(UNFINISHED).rand_bytes(8).tempdir_in(root)?;
     let at = |name: &str| unfinished.path().join(name);
@@ -146,12 +178,10 @@ fn populate(root: &Path, user: Option<User>) -> io::Result<Private> {
         chown(at("data"), Some(uid), Some(gid))?;
         chown(at("s"), Some(uid), Some(gid))?;
     }
-    let name = unfinished.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let path = root.join(name.trim_end_matches(UNFINISHED));
-    let guardian = Guardian::of(&path)?;
+    let guardian = Guardian::of(path)?;
     let unfinished = unfinished.keep();
-    fs::rename(&unfinished, &path)?;
-    Ok(Private { path, _guardian: guardian, _lock: lock })
+    fs::rename(&unfinished, path)?;
+    Ok(Private { path: path.to_owned(), _guardian: guardian, _lock: lock })
 }
 
 #[cfg(test)]

@@ -20,8 +20,6 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a server may take to end before it is killed.
 const END_DEADLINE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(3);
-/// How much of the server's log is shown when it does not start.
-const LOG_LINES: usize = 6;
 
 /// A running server. Dropping it ends it at once: nobody wants its data.
 #[derive(Debug)]
@@ -88,14 +86,12 @@ fn says_ready(data: &Path) -> bool {
 
 fn died(how: &str, log: &Path) -> Lack {
     let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n    ");
     let fix = if text.contains("No space left on device") {
         "free 100 MB there, or set `XTASK_POSTGRES_DIR` to a place with room"
     } else {
         "mend what its log names, or set `XTASK_POSTGRES=container`"
     };
-    lack(format!("the server did not start ({how}); the last lines of its log:\n    {last}\n   "), fix)
+    lack(format!("the server did not start ({how})"), fix).with_log(&text)
 }
 
 #[cfg(test)]
@@ -109,6 +105,14 @@ mod tests {
         let lines: Vec<String> = (1..9).map(|i| format!("LOG:  line {i}")).collect();
         fs::write(&log, format!("{}\nFATAL:  could not write: No space left on device\n", lines.join("\n")))
             .expect("a file");
-        insta::assert_snapshot!(died("exit status: 1", &log), @"");
+        insta::assert_snapshot!(died("exit status: 1", &log), @"
+        local: the server did not start (exit status: 1); free 100 MB there, or set `XTASK_POSTGRES_DIR` to a place with room
+            | LOG:  line 4
+            | LOG:  line 5
+            | LOG:  line 6
+            | LOG:  line 7
+            | LOG:  line 8
+            | FATAL:  could not write: No space left on device
+        ");
     }
 }

@@ -11,7 +11,7 @@ use crate::{error::Lack, local::lack};
 
 /// An unprivileged user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct User {
+pub(crate) struct User {
     pub(super) uid: u32,
     pub(super) gid: u32,
 }
