@@ -135,7 +135,7 @@ mod tests {
                                     cargo install --locked sqlx-cli@0.9.0 --no-default-features --features postgres
           missing  postgres         is the scratch database
                                     cargo xtask doctor --fix, or apt-get install --no-install-recommends postgresql-15 (which also starts a cluster)
-          missing  setpriv          starts postgres, which refuses root, as another user
+          missing  setpriv          ends postgres with the run, and lets root start it
                                     apt-get install --no-install-recommends util-linux
           missing  podman           builds and runs the images
                                     apt-get install --no-install-recommends podman
@@ -162,6 +162,7 @@ mod tests {
         insta::assert_snapshot!(new.join("\n"), @"
         sudo apt-get install --no-install-recommends ca-certificates
         cargo xtask doctor --fix, or sudo apt-get install --no-install-recommends postgresql-15 (which also starts a cluster)
+        sudo apt-get install --no-install-recommends util-linux
         sudo apt-get install --no-install-recommends podman
         sudo apt-get install --no-install-recommends runc
         sudo apt-get install --no-install-recommends uidmap
