@@ -22,7 +22,8 @@ runs "$1" && kill -QUIT "$pid"
 tries=0
 while runs "$1" && [ $tries -lt 250 ]; do tries=$((tries + 1)); sleep 0.02; done
 runs "$1" && kill -KILL "$pid"
-for _ in 1 2 3; do rm -rf -- "$1" && exit 0; sleep 0.1; done
+tries=0
+while [ $tries -lt 100 ]; do tries=$((tries + 1)); rm -rf -- "$1" 2>/dev/null && exit 0; sleep 0.05; done
 "#;
 
 /// A guardian of one directory.

@@ -9,6 +9,7 @@
 use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
     thread,
 };
@@ -25,7 +26,7 @@ const USAGE: u8 = 2;
 /// No provider works on this host.
 const ENVIRONMENT: u8 = 3;
 /// Told to end before there was a server.
-const INTERRUPTED: u8 = 130;
+const INTERRUPTED: i32 = 130;
 
 /// Starts a throw-away Postgres, prints one line of JSON that says where it is, and serves until standard input closes
 /// or TERM or INT arrives. Then it stops the server and removes everything.
@@ -76,9 +77,12 @@ fn main() -> ExitCode {
 async fn serve() -> Result<ExitCode, Error> {
     let options = Options::from_env()?;
     let mut end = End::watch()?;
+    // By reference: `select!` drops what it is given before it answers, and that would wait for a half-made server.
+    let mut start = pin!(Server::start(&options));
     let server = tokio::select! {
-        server = Server::start(&options) => server?,
-        () = end.wait() => return Ok(ExitCode::from(INTERRUPTED)),
+        server = &mut start => server?,
+        // Ends the threads that are at work, and with them what they started; the guardians remove the rest.
+        () = end.wait() => std::process::exit(INTERRUPTED),
     };
     for lack in server.passed_over() {
         eprintln!("scratch-postgres: passed over {lack}");

@@ -141,7 +141,8 @@ fn restore(kept: &Path, data: &Path, user: Option<User>) -> io::Result<bool> {
 
 fn initialise(binaries: &Binaries, launcher: &Launcher, private: &Private) -> Result<(), Lack> {
     let output = launcher
-        .command(&binaries.initdb())
+        // It would finish what it is at; the directory is removed anyway.
+        .command(&binaries.initdb(), "KILL")
         .arg("--pgdata")
         .arg(private.data())
         .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])

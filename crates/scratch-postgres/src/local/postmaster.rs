@@ -33,7 +33,7 @@ impl Postmaster {
         let io = |e: std::io::Error| lack(format!("cannot start the server: {e}"), "try again");
         let log = File::create(private.log()).map_err(io)?;
         let process = launcher
-            .command(&binaries.postgres())
+            .command(&binaries.postgres(), "QUIT")
             .arg("-D")
             .arg(private.data())
             .arg("-k")

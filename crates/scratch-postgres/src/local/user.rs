@@ -44,14 +44,14 @@ impl Launcher {
         self.user
     }
 
-    /// A program of the server's. It dies with the calling thread, and no terminal signals it.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    /// A program of the server's. It gets the signal `at_death` when the calling thread ends, and none from a terminal.
+    pub(super) fn command(&self, program: &Path, at_death: &str) -> Command {
         let mut command = Command::new(&self.setpriv);
         if let Some(User { uid, gid }) = self.user {
             command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--clear-groups");
         }
         command
-            .args(["--pdeathsig", "QUIT", "--"])
+            .args(["--pdeathsig", at_death, "--"])
             .arg(program)
             .env_clear()
             .envs([("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("PATH", "/usr/bin:/bin")])

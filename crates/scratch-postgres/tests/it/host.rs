@@ -89,7 +89,15 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it in a place, with more variables, and reads its line.
     pub(crate) fn start(place: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_scratch-postgres"))
+        let mut program = Self::spawn(place, variables);
+        let stdout = program.child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut program.line).expect("it can be read");
+        program
+    }
+
+    /// Starts it and does not wait.
+    pub(crate) fn spawn(place: &Path, variables: &[(&str, &str)]) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_scratch-postgres"))
             .env_remove("XTASK_POSTGRES_URL")
             .env("XTASK_POSTGRES", "local")
             .env("XTASK_POSTGRES_DIR", place)
@@ -99,10 +107,7 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program runs");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it can be read");
-        Self { child, line }
+        Self { child, line: String::new() }
     }
 
     /// One that serves, or the test fails with what it said.

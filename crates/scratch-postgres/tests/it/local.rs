@@ -108,6 +108,22 @@ fn nothing_is_left_however_the_holder_ends() {
 }
 
 #[test]
+fn nothing_is_left_when_the_holder_ends_in_the_middle_of_a_start() {
+    let (place, cache) = (place(), place());
+    let cache_home = cache.path().display().to_string();
+    for signal in [Signal::TERM, Signal::KILL] {
+        let starting = Program::spawn(place.path(), &[("XDG_CACHE_HOME", cache_home.as_str())]);
+        eventually("it is at work", || {
+            entries(place.path()).iter().any(|name| place.path().join(name).join("data/base").exists())
+        });
+        starting.signal(signal);
+        let (status, _) = starting.end();
+        assert_eq!(status.code(), (signal == Signal::TERM).then_some(130));
+        nothing_is_left(place.path());
+    }
+}
+
+#[test]
 fn the_next_start_removes_what_was_killed_together_with_its_guardian() {
     let place = place();
     let program = Program::serving(place.path(), &[]);
