@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use sqlx::Row;
+use sqlx::{Connection as _, PgConnection, Row};
 
 use crate::{
     error::Error,
     files::MigrationFile,
     plan::Step,
     refusal::Refusal,
-    target::{Target, lost},
+    target::lost,
     upgrade::{Logins, Scene},
 };
 
@@ -100,27 +100,26 @@ impl Missing {
 
 async fn search(scene: &Scene<'_>, refused: &Step<'_>, missing: &Missing) -> Result<Option<Removal>, Error> {
     let mut logins = Logins::new(scene);
-    let mut before = columns(scene.target).await?;
+    let mut admin = scene.target.admin().await?;
+    let mut before = columns(&mut admin).await?;
     let mut found = None;
     let earlier = scene.plan.pending.iter().take_while(|step| step.up.version != refused.up.version);
     for step in scene.plan.applied.iter().chain(earlier) {
         if logins.apply(step).await?.is_some() {
             break;
         }
-        let after = columns(scene.target).await?;
+        let after = columns(&mut admin).await?;
         found = difference(&before, &after, missing).map(|it| it.by(step.up)).or(found);
         before = after;
     }
     logins.close().await;
+    drop(admin.close().await);
     Ok(found)
 }
 
-async fn columns(target: &Target) -> Result<Columns, Error> {
-    let mut admin = target.admin().await?;
-    let rows = sqlx::query(COLUMNS)
-        .fetch_all(&mut admin)
-        .await
-        .map_err(|error| lost("reading the catalog", &error))?;
+async fn columns(admin: &mut PgConnection) -> Result<Columns, Error> {
+    let rows =
+        sqlx::query(COLUMNS).fetch_all(admin).await.map_err(|error| lost("reading the catalog", &error))?;
     Ok(rows.iter().map(|row| ((row.get(0), row.get(2)), (row.get(1), row.get(3)))).collect())
 }
 

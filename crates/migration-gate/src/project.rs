@@ -145,6 +145,11 @@ impl Project {
 }
 
 impl Prelude {
+    /// Whether it cares for the roles at all; one that only makes a schema leaves them to the gate.
+    pub(crate) fn makes_roles(&self, roles: &Roles) -> bool {
+        [&roles.owner, &roles.deployer, &roles.app].into_iter().any(|role| self.sql.contains(role.as_str()))
+    }
+
     fn read(path: &PathBuf) -> Result<Self, Error> {
         let sql = fs::read_to_string(path).map_err(|error| Error::unreadable("the prelude", path, &error))?;
         Ok(Self { path: path.display().to_string(), sql })

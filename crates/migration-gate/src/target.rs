@@ -141,16 +141,15 @@ impl Target {
         }
         let roles = &project.roles;
         let missing = missing_roles(&mut admin, roles).await?;
-        match (&project.prelude, missing.len()) {
-            (Some(prelude), 1..=2) => {
-                let what = format!(
+        match &project.prelude {
+            Some(prelude) if prelude.makes_roles(roles) && missing.is_empty() => {}
+            Some(prelude) if prelude.makes_roles(roles) => {
+                return Err(Error::Configuration(format!(
                     "`{}` does not make role `{}`; let it, or correct the role's name in the configuration",
                     prelude.path,
                     missing.join("` and `")
-                );
-                return Err(Error::Configuration(what));
+                )));
             }
-            (Some(_), 0) => {}
             _ => run(&mut admin, default_roles(roles))
                 .await
                 .map_err(|error| lost("making the roles", &error))?,

@@ -9,7 +9,7 @@ pub(crate) fn report(files: &[String], because: &str) -> Option<Finding> {
     }
     let what = format!("not run because {because}: {}", files.join(", "));
     let finding = Finding::new(&codes::NOT_JUDGED, what)
-        .means("unknown")
+        .means("nobody knows yet whether it would accept them")
         .fix("correct what is reported as an error and check again");
     Some(finding)
 }

@@ -148,7 +148,7 @@ fn a_ledger_that_names_the_wrong_role_is_found_by_replaying_it() {
       production: what production is cannot be rebuilt, so nobody knows what it would say to the rest
       do: let the prelude make what production had before its first migration, or correct the role in migrations/applied.toml:15
     info[not-judged] not run because `0003_order_state.up.sql` was refused: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -167,7 +167,7 @@ fn a_schema_that_the_prelude_should_have_made_is_missed_in_the_replay() {
       production: what production is cannot be rebuilt, so nobody knows what it would say to the rest
       do: let the prelude make what production had before its first migration, or correct the role in migrations/applied.toml:9
     info[not-judged] not run because `0002_orders.up.sql` was refused: 0003_order_state.up.sql, 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     "#);
 }

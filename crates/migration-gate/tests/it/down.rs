@@ -45,7 +45,7 @@ fn an_up_that_cannot_be_applied_again_is_found() {
       production: after a rollback this release, repaired, cannot be deployed again
       do: let `migrations/0004_tags.down.sql` undo everything that the up makes
     info[not-judged] not run because `0004_tags.up.sql` cannot be applied again: 0005_labels.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     "#);
 }

@@ -12,7 +12,7 @@ fn two_pending_migrations_with_one_number_are_found() {
       production: whichever runs second stops with `duplicate key value violates unique constraint "_sqlx_migrations_pkey"`
       do: git mv migrations/4_labels.up.sql migrations/0005_labels.up.sql && git mv migrations/4_labels.down.sql migrations/0005_labels.down.sql
     info[not-judged] not run because 2 migrations share number 4: 0004_tags.up.sql, 4_labels.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     "#);
 }
@@ -40,7 +40,7 @@ fn an_applied_migration_that_was_edited_is_found() {
       production: the deployment stops with `migration 2 was previously applied but has been modified`
       do: restore it (`git log -- migrations/0002_orders.up.sql` shows who changed it, `git checkout COMMIT^ -- migrations/0002_orders.up.sql` takes it back) and put the change into a new migration
     info[not-judged] not run because the tree does not hold what production applied as 2: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -57,7 +57,7 @@ fn line_ends_that_changed_are_named_as_the_only_difference() {
       production: the deployment stops with `migration 2 was previously applied but has been modified`
       do: restore the bytes that were applied: `git log -p -- migrations/0002_orders.up.sql` has them
     info[not-judged] not run because the tree does not hold what production applied as 2: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -73,7 +73,7 @@ fn an_applied_migration_that_was_removed_is_found() {
       production: the deployment stops with `migration 2 was previously applied but is missing in the resolved migrations`
       do: merge the branch that has it, or restore it: `git log --all --diff-filter=D -- '*_orders*.sql'` finds the commit that removed it
     info[not-judged] not run because the tree does not hold what production applied as 2: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -87,7 +87,7 @@ fn an_applied_migration_that_was_renumbered_is_recognised_by_its_content() {
       production: the deployment stops with `migration 3 was previously applied but is missing in the resolved migrations`
       do: git mv migrations/0005_order_state.up.sql migrations/0003_order_state.up.sql && git mv migrations/0005_order_state.down.sql migrations/0003_order_state.down.sql
     info[not-judged] not run because the tree does not hold what production applied as 3: 0004_tags.up.sql, 0005_order_state.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -127,7 +127,7 @@ fn a_number_that_is_none_makes_sqlx_refuse_the_directory() {
       production: sqlx refuses the whole directory: `error parsing migration filename`; nothing can be deployed
       do: begin the name with the next free number, or move the file out of the directory
     info[not-judged] not run because sqlx refuses the whole directory because of `migrations/v5_labels.up.sql`: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -175,7 +175,7 @@ fn a_byte_order_mark_is_found_before_the_server_meets_it() {
       production: the server answers with a syntax error at the mark (SQLSTATE 42601)
       do: sed -i '1s/^\xef\xbb\xbf//' migrations/0004_tags.up.sql
     info[not-judged] not run because `0004_tags.up.sql` cannot be sent: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -189,7 +189,7 @@ fn bytes_that_are_no_text_are_found() {
       production: sqlx refuses the whole directory; nothing can be deployed
       do: save the file as UTF-8
     info[not-judged] not run because sqlx refuses the whole directory because `migrations/0004_tags.up.sql` is not UTF-8: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }

@@ -1,6 +1,8 @@
 //! Input and surroundings that are wrong: the message, the exit code, and nothing left behind.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -163,10 +165,7 @@ async fn a_prelude_that_can_run_only_once_costs_the_culprits_name_and_nothing_el
             "ALTER TABLE orders ADD COLUMN note text;\n",
         )
         .pair("0005_notes", "CREATE INDEX ON orders (note);\n", "SELECT 1;\n");
-    let mut command = project.command("check");
-    command.env("XTASK_POSTGRES", "url").env("XTASK_POSTGRES_URL", server.admin_url());
-
-    let verdict = Verdict::of(command);
+    let verdict = Verdict::of(on(&server, &project));
 
     insta::assert_snapshot!(verdict.expect(&["error[apply-failed]"]), @r#"
     error[apply-failed] migrations/0005_notes.up.sql:1: column "note" does not exist (SQLSTATE 42703)
@@ -175,6 +174,60 @@ async fn a_prelude_that_can_run_only_once_costs_the_culprits_name_and_nothing_el
     "#);
     assert_eq!(databases(&server).await, Vec::<String>::new());
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deployer_to_whom_nothing_is_refused_is_told() {
+    let server = own_server().await;
+    let project = Project::of_pairs()
+        .deployed_by("gate_root")
+        .with("prelude.sql", format!("CREATE ROLE gate_root SUPERUSER LOGIN;\n{}", crate::project::PRELUDE));
+    let verdict = Verdict::of(on(&server, &project));
+
+    assert_eq!(verdict.exit_code, 0);
+    insta::assert_snapshot!(verdict.stderr, @r"
+    note: `gate_root` is a superuser, to whom nothing is refused: what another role owns is not judged
+    migrations hold: 3 applied and 1 pending
+    ");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deployer_that_cannot_log_in_is_a_fault_of_the_prelude() {
+    let server = own_server().await;
+    let project = Project::of_pairs()
+        .deployed_by("gate_group")
+        .with("prelude.sql", format!("CREATE ROLE gate_group NOLOGIN;\n{}", crate::project::PRELUDE));
+    let verdict = Verdict::of(on(&server, &project));
+
+    assert_eq!(verdict.exit_code, 2);
+    insta::assert_snapshot!(verdict.stderr, @r#"
+    error: role `gate_group` cannot log in to the scratch database: role "gate_group" is not permitted to log in; let the prelude make it with `LOGIN` and `CONNECT`, on a server that trusts local connections
+    migrations not judged: 3 applied and 0 pending
+    "#);
+    assert_eq!(databases(&server).await, Vec::<String>::new());
+    server.stop().await.unwrap();
+}
+
+#[test]
+fn an_interrupted_gate_takes_its_own_server_down() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let is_empty = || fs::read_dir(directory.path()).unwrap().next().is_none();
+    let project = Project::of_pairs().pair("0004_tags", "SELECT pg_sleep(600);\n", "SELECT 1;\n");
+    let mut gate = project
+        .command("check")
+        .env_remove("XTASK_POSTGRES_URL")
+        .env("XTASK_POSTGRES_DIR", directory.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the server has a directory", || !is_empty());
+
+    assert!(Command::new("kill").args(["-TERM", &gate.id().to_string()]).status().unwrap().success());
+
+    assert_eq!(gate.wait().unwrap().code(), Some(130));
+    until("the server's directory is gone", is_empty);
 }
 
 #[tokio::test]
@@ -201,14 +254,7 @@ impl Sleeper {
     async fn start() -> Self {
         let server = own_server().await;
         let project = Project::of_pairs().pair("0004_tags", "SELECT pg_sleep(600);\n", "SELECT 1;\n");
-        let gate = project
-            .command("check")
-            .env("XTASK_POSTGRES", "url")
-            .env("XTASK_POSTGRES_URL", server.admin_url())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let gate = on(&server, &project).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut admin = PgConnection::connect(server.admin_url()).await.unwrap();
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -227,6 +273,23 @@ impl Sleeper {
         admin.close().await.unwrap();
         Self { server, gate, _project: project }
     }
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A check on `server`.
+fn on(server: &Server, project: &Project) -> Command {
+    let mut command = project.command("check");
+    command.env("XTASK_POSTGRES", "url").env("XTASK_POSTGRES_URL", server.admin_url());
+    command
 }
 
 /// A server that no other test uses.

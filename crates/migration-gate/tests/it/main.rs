@@ -1,6 +1,7 @@
 //! The gate as people run it: the built binary, on projects in temporary directories, against a real server.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod agreement;
 mod alarms;
 mod down;
 mod files;

@@ -17,7 +17,7 @@ fn two_branches_took_one_slot_and_production_has_the_other_one() {
       production: the deployment stops with `migration 3 was previously applied but has been modified`, and this file is never applied
       do: git mv migrations/0003_order_stage.up.sql migrations/0005_order_stage.up.sql && git mv migrations/0003_order_stage.down.sql migrations/0005_order_stage.down.sql, then bring the applied `order_state` into the branch (merge the one that has it)
     info[not-judged] not run because the tree does not hold what production applied as 3: 0004_tags.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     ");
 }
@@ -83,7 +83,7 @@ fn a_pending_migration_names_a_column_that_an_earlier_one_dropped() {
       production: `0003_order_state.up.sql:5` has dropped column `note` of `orders`; the deployment stops here and nothing of the file is kept
       do: write it for the schema that the earlier migrations leave: without what was dropped
     info[not-judged] not run because `0004_tags.up.sql` was refused: 0005_labels.up.sql
-      production: unknown
+      production: nobody knows yet whether it would accept them
       do: correct what is reported as an error and check again
     "#);
 }

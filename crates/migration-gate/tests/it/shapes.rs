@@ -81,6 +81,15 @@ fn schemas_extensions_enums_functions_and_row_security_are_clean() {
 }
 
 #[test]
+fn a_prelude_that_only_makes_a_schema_leaves_the_roles_to_the_gate() {
+    Project::empty()
+        .with("prelude.sql", "CREATE TABLE legacy (id int);\nGRANT SELECT, REFERENCES ON legacy TO PUBLIC;\n")
+        .with("migrations/1_copy.sql", "CREATE TABLE copied AS SELECT * FROM legacy;\n")
+        .check()
+        .expect_clean();
+}
+
+#[test]
 fn a_late_migration_that_production_applied_in_another_order_is_replayed_in_that_order() {
     Project::of_pairs()
         .pair(
