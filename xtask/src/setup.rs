@@ -90,6 +90,9 @@ pub(crate) fn run(cx: &Context, steps: &[&str]) -> anyhow::Result<()> {
     let _one_at_a_time = lock(&machine, &progress)?;
     // Another set-up may have got it all while this one waited.
     let absent = demand.absent(&machine);
+    if absent.is_empty() {
+        return Ok(());
+    }
     let plan = Plan::of(&absent, demand.major);
     let privilege = if plan.packages.is_empty() {
         Privilege::Root
@@ -188,4 +191,72 @@ fn listed(f: &mut std::fmt::Formatter<'_>, missing: &[Missing]) -> std::fmt::Res
         let instead = it.instead.as_ref().map(|it| format!(" [{it}]")).unwrap_or_default();
         write!(f, "\n  {}: {}{instead}: {}", it.name, it.purpose, it.command)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn absent(machine: &Machine) -> Vec<Missing> {
+        Demand::everything(15).absent(machine)
+    }
+
+    #[test]
+    fn what_is_missing_is_planned_once_and_each_thing_by_its_own_means() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan::of(&absent(&Machine::bare(folder.path())), 15);
+        insta::assert_snapshot!(plan.packages.command(), @"apt-get install --yes --no-install-recommends git gcc libc6-dev ca-certificates util-linux podman runc mmdebstrap debian-archive-keyring docker-registry netavark aardvark-dns iptables nftables postgresql-15");
+        assert_eq!(plan.components, ["rustfmt", "clippy"]);
+        assert_eq!(
+            plan.crates.iter().map(|it| it.folder()).collect::<Vec<_>>(),
+            ["cargo-nextest-0.9.143", "sqlx-cli-0.9.0"]
+        );
+    }
+
+    #[test]
+    fn a_system_without_apt_is_told_all_that_it_lacks_by_generic_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = absent(&Machine::bare(folder.path()));
+        let error = SetupError::NoPackageManager { missing }.to_string();
+        let first: Vec<&str> = error.lines().take(3).collect();
+        insta::assert_snapshot!(first.join("\n"), @"
+        `--setup` knows Debian's and Ubuntu's packages only; install by hand, then run again:
+          git: reads what is committed and what changed: install `git` with this system's package manager
+          cc: links what cargo builds: install `cc` with this system's package manager
+        ");
+        assert!(error.contains("`podman`") && error.contains("PostgreSQL 15"), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_failed_is_named_with_its_last_words_and_its_log() {
+        let error = SetupError::Failed {
+            command: "apt-get update".into(),
+            said: "E: no route".into(),
+            log: "target/xtask/logs/setup.log".into(),
+        };
+        insta::assert_snapshot!(error, @"
+        `apt-get update` failed; all it said is in `target/xtask/logs/setup.log`
+        E: no route
+        ");
+    }
+
+    #[test]
+    fn a_second_set_up_waits_until_the_first_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::bare(folder.path());
+        let told = folder.path().join("setup.log");
+        let progress = Progress::new(Log::create(&told).unwrap());
+        let first = lock(&machine, &progress).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| lock(&machine, &progress).map(drop));
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            while !fs::read_to_string(&told).unwrap().contains("waiting for it") {
+                assert!(std::time::Instant::now() < deadline, "the second one does not wait");
+                std::thread::yield_now();
+            }
+            assert!(!second.is_finished());
+            drop(first);
+            second.join().unwrap().unwrap();
+        });
+    }
 }
