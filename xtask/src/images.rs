@@ -74,7 +74,7 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
     let mut images = match build::all(cx, &podman, log, &cx.services()?)? {
         Built::All(images) => images,
         Built::Failed { finding, output } => {
-            return Ok(Outcome::ToolFailed { findings: vec![finding], output });
+            return Ok(not_built(finding, output));
         }
     };
     let mut findings = Vec::new();
@@ -98,7 +98,7 @@ pub(crate) fn build(cx: &Context, log: &Log) -> StepResult {
             images.iter().for_each(|it| log.line(&it.reference));
             Ok(Outcome::Judged(images.iter().map(built).collect()))
         }
-        Built::Failed { finding, output } => Ok(Outcome::ToolFailed { findings: vec![finding], output }),
+        Built::Failed { finding, output } => Ok(not_built(finding, output)),
     }
 }
 
@@ -124,6 +124,12 @@ pub(crate) fn bases(cx: &Context, log: &Log) -> StepResult {
 /// The image to use for a base of the configuration, where the store has it: the genuine one or its stand-in.
 pub(crate) fn base_in_store(cx: &Context, name: &str) -> Option<String> {
     bases::in_store(cx, cx.config.images.bases.get(name)?)
+}
+
+/// What cannot be built without asking podman has no output to show.
+fn not_built(finding: Finding, output: String) -> Outcome {
+    let findings = vec![finding];
+    if output.is_empty() { Outcome::Judged(findings) } else { Outcome::ToolFailed { findings, output } }
 }
 
 fn built(image: &Image) -> Finding {

@@ -29,8 +29,8 @@ pub(crate) const RUN_LABEL: &str = "dev.slipway.run";
 const SETTINGS_FILE: &str = "containers.conf";
 /// What the last trial found out, below `target/xtask`.
 const VERDICT_FILE: &str = "podman.json";
-/// The empty image of the trial.
-const TRIAL_IMAGE: &str = "localhost/slipway-base/trial:1";
+/// The empty image of the trial; its tag is the run's, so that two trials at once do not take it from each other.
+const TRIAL_IMAGE: &str = "localhost/slipway-base/trial";
 /// An archive without entries: two blocks of zeros.
 const EMPTY_TAR: [u8; 1024] = [0; 1024];
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -122,13 +122,14 @@ impl Podman {
         fs::create_dir_all(cx.target())
             .with_context(|| format!("cannot write `{}`", cx.shown(&cx.target())))?;
         let plain = Self { settings: None };
-        let store = plain.process(cx).args(["import", "--quiet", "-", TRIAL_IMAGE]).input(EMPTY_TAR);
+        let image = format!("{TRIAL_IMAGE}:{}", cx.run_id);
+        let store = plain.process(cx).args(["import", "--quiet", "-", &image]).input(EMPTY_TAR);
         let stored = store.log(log).timeout(TRIAL_TIMEOUT).run()?;
         if !stored.success() {
             return Err(refused("podman cannot store an image", &stored));
         }
         let result = Self::first_that_runs(cx, log, own);
-        plain.process(cx).args(["rmi", "--force", TRIAL_IMAGE]).log(log).run()?;
+        plain.process(cx).args(["rmi", "--force", &image]).log(log).run()?;
         result
     }
 
@@ -164,7 +165,7 @@ impl Podman {
         for folder in ["/usr", "/bin", "/lib", "/lib64"].into_iter().filter(|it| Path::new(it).is_dir()) {
             process = process.arg(format!("--volume={folder}:{folder}:ro"));
         }
-        process.args([TRIAL_IMAGE, "/bin/true"])
+        process.arg(format!("{TRIAL_IMAGE}:{}", cx.run_id)).arg("/bin/true")
     }
 }
 

@@ -92,14 +92,11 @@ fn pull(cx: &Context, podman: &Podman, log: &Log, image: &str) -> Result<Option<
         }
         Err(error) => return Err(error.into()),
     };
-    if !asked.success() {
-        let words = last_words(&asked.stderr);
-        if ["no such host", "connection refused", "timeout", "unreachable"]
-            .iter()
-            .any(|it| words.contains(it))
-        {
-            remember(registry);
-        }
+    // Whatever it says, a registry that says it is there; older podman cannot read every manifest.
+    let words = last_words(&asked.stderr);
+    let silent = ["no such host", "connection refused", "timeout", "unreachable"];
+    if !asked.success() && silent.iter().any(|it| words.contains(it)) {
+        remember(registry);
         return Ok(Some(words));
     }
     let pulled = podman.process(cx).args(["pull", "--quiet", image]).timeout(PULL_TIMEOUT).log(log).run()?;

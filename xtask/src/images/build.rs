@@ -54,6 +54,19 @@ struct Kept {
     references: Vec<String>,
 }
 
+impl Kept {
+    fn read(cx: &Context) -> Self {
+        let text = fs::read(cx.target().join(BUILT_FILE)).ok();
+        text.and_then(|it| serde_json::from_slice(&it).ok()).unwrap_or_default()
+    }
+
+    fn write(&self, cx: &Context) -> anyhow::Result<()> {
+        let path = cx.target().join(BUILT_FILE);
+        let text = serde_json::to_vec(self).context("cannot spell the images")?;
+        fs::write(&path, text).with_context(|| format!("cannot write `{}`", cx.shown(&path)))
+    }
+}
+
 /// Builds the image of each service.
 ///
 /// # Errors
@@ -74,14 +87,6 @@ pub(super) fn all(
         targets.push((service, line));
     }
     let build = command(cx, podman, log)?;
-    let names: Vec<&str> = services.iter().map(|it| it.manifest.image.as_str()).collect();
-    for stage in containerfile::worth_keeping(&stages, &names) {
-        let tag = format!("--tag=localhost/{}/stage-{stage}:cache", workspace(cx));
-        let finished = build.clone().args([&tag, "--target", stage, "."]).run()?;
-        if !finished.success() {
-            return failed(stage, begins(stage), &finished);
-        }
-    }
     let mut images = Vec::new();
     for (service, line) in targets {
         let target = &service.manifest.image;
@@ -94,7 +99,19 @@ pub(super) fn all(
         let reference = named(cx, podman, log, service, &id)?;
         images.push(Image { service: service.clone(), reference, line, tells_health: true });
     }
-    forget_older(cx, podman, log, &images)?;
+    let references: Vec<String> = images.iter().map(|it| it.reference.clone()).collect();
+    if references == Kept::read(cx).references {
+        return Ok(Built::All(images));
+    }
+    let names: Vec<&str> = services.iter().map(|it| it.manifest.image.as_str()).collect();
+    for stage in containerfile::worth_keeping(&stages, &names) {
+        let tag = format!("--tag=localhost/{}/stage-{stage}:cache", workspace(cx));
+        let finished = build.clone().args([&tag, "--target", stage, "."]).run()?;
+        if !finished.success() {
+            return failed(stage, begins(stage), &finished);
+        }
+    }
+    forget_older(cx, podman, log, references)?;
     Ok(Built::All(images))
 }
 
@@ -130,19 +147,13 @@ fn named(
 }
 
 /// Takes away the names that this checkout gave before and nothing runs, and the layers that no name leads to.
-fn forget_older(cx: &Context, podman: &Podman, log: &Log, images: &[Image]) -> Result<(), StepError> {
-    let path = cx.target().join(BUILT_FILE);
-    let before: Kept =
-        fs::read(&path).ok().and_then(|it| serde_json::from_slice(&it).ok()).unwrap_or_default();
-    let references: Vec<String> = images.iter().map(|it| it.reference.clone()).collect();
-    let text =
-        serde_json::to_vec(&Kept { references: references.clone() }).context("cannot spell the images")?;
-    fs::write(&path, text).with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
-    for old in before.references.iter().filter(|it| !references.contains(it)) {
+fn forget_older(cx: &Context, podman: &Podman, log: &Log, references: Vec<String>) -> Result<(), StepError> {
+    for old in Kept::read(cx).references.iter().filter(|it| !references.contains(it)) {
         // An image that somebody runs stays.
         podman.process(cx).args(["rmi", old]).log(log).run()?;
     }
     podman.process(cx).args(LEFT_OVER).log(log).run()?;
+    Kept { references }.write(cx)?;
     Ok(())
 }
 

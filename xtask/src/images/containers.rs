@@ -164,7 +164,8 @@ impl<'a> Containers<'a> {
         container: &Container,
         within: Duration,
     ) -> Result<Option<i32>, StepError> {
-        self.podman.answer(self.cx, self.log, &["kill", "--signal=TERM", &container.name])?;
+        // One that has ended already cannot be signalled; its exit code tells.
+        self.podman.process(self.cx).args(["kill", "--signal=TERM", &container.name]).log(self.log).run()?;
         self.ends(container, within)
     }
 

@@ -1,0 +1,60 @@
+//! Base images are pulled where a registry has them, and asked for with the right command where none has.
+
+use crate::world::{Registry, World, podman};
+
+fn configuration(image: &str) -> String {
+    format!("[images.bases.builder]\nimage = \"{image}\"\nargument = \"BUILDER\"\n")
+}
+
+#[test]
+fn a_genuine_base_is_pulled_from_its_registry() {
+    let registry = Registry::start();
+    let image = registry.offer("library/base:1.0");
+    let world = World::new(&configuration(&image));
+    let mut command = world.command(&["images", "bases"]);
+    let said = world.run(command.env("CONTAINERS_REGISTRIES_CONF", registry.settings()));
+    let stored = podman(&["images", "--quiet", &image]);
+    podman(&["rmi", "--force", &image]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(!stored.is_empty(), "{}", said.text);
+    assert!(!said.text.contains("stands in"), "{}", said.text);
+}
+
+#[test]
+fn a_base_that_no_registry_has_is_an_environment_error_that_names_it() {
+    let registry = Registry::start();
+    let image = format!("{}/library/nothing:1.0", registry.address);
+    let world = World::new(&configuration(&image));
+    let mut command = world.command(&["images", "bases"]);
+    let said = world.run(command.env("CONTAINERS_REGISTRIES_CONF", registry.settings()));
+    assert_eq!(said.code, 3, "{}", said.text);
+    assert!(said.text.contains(&format!("the base image `{image}` cannot be pulled")), "{}", said.text);
+    assert!(said.text.contains("cargo xtask images bases"), "{}", said.text);
+}
+
+#[test]
+fn a_build_never_makes_a_stand_in_of_its_own_accord() {
+    // Nobody listens there, so there is nothing to pull from; the recipe for it exists.
+    let world = World::new(&configuration("127.0.0.1:1/library/rust:0.0.1-bookworm"));
+    world.write("Containerfile", "ARG BUILDER=x\nFROM ${BUILDER} AS edge-runtime\n");
+    let said = world.xtask(&["images", "build"]);
+    assert_eq!(said.code, 3, "{}", said.text);
+    assert!(
+        said.text.contains("`127.0.0.1:1/library/rust:0.0.1-bookworm` cannot be pulled"),
+        "{}",
+        said.text
+    );
+    assert_eq!(podman(&["images", "--quiet", "localhost/slipway-base/rust:0.0.1-bookworm"]), "");
+}
+
+#[test]
+fn a_stand_in_of_another_toolchain_than_the_workspaces_is_refused() {
+    let world = World::new(&configuration("127.0.0.1:1/library/rust:0.0.1-bookworm"));
+    let said = world.xtask(&["images", "bases"]);
+    assert_eq!(said.code, 3, "{}", said.text);
+    assert!(
+        said.text.contains("the base image is of Rust 0.0.1, this workspace's toolchain is"),
+        "{}",
+        said.text
+    );
+}

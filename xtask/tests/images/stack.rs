@@ -1,0 +1,64 @@
+//! What is wrong with an image is found by building and starting it, each fault by its own code.
+
+use crate::world::{World, podman};
+
+const GOOD: &str = "FROM scratch AS edge-runtime\nCOPY root/ /\nUSER 65532:65532\n\
+                    HEALTHCHECK CMD [\"/edge\", \"healthcheck\"]\nENTRYPOINT [\"/edge\"]\n";
+
+fn judged(configuration: &str, containerfile: &str) -> (i32, String, Vec<String>) {
+    let world = World::new(configuration);
+    world.compile();
+    world.write("Containerfile", containerfile);
+    let said = world.xtask(&["ci", "images"]);
+    let left = podman(&["ps", "--all", "--format", "{{.Image}}"]);
+    assert!(!left.contains(&world.name), "containers were left: {left}");
+    (said.code, said.text, world.codes())
+}
+
+#[test]
+fn an_image_that_turns_healthy_but_ignores_term_is_told_so_and_nothing_else() {
+    // The first process of a container does not end on TERM unless it asks for the signal, and this one does not.
+    let (code, text, codes) = judged("", GOOD);
+    assert_eq!((code, codes), (1, vec!["image-ignores-term".to_owned()]), "{text}");
+    assert!(text.contains("does not end within 15 s of TERM"), "{text}");
+}
+
+#[test]
+fn root_and_a_missing_health_check_are_each_told() {
+    let bare = "FROM scratch AS edge-runtime\nCOPY root/ /\nENTRYPOINT [\"/edge\"]\n";
+    let (code, text, codes) = judged("", bare);
+    assert_eq!(code, 1, "{text}");
+    assert_eq!(codes[..2], ["image-root-user", "image-no-healthcheck"], "{text}");
+    assert!(text.contains("Containerfile:1"), "{text}");
+}
+
+#[test]
+fn an_image_over_the_budget_and_without_what_it_shall_run_is_told_both() {
+    let broken = GOOD.replace("ENTRYPOINT [\"/edge\"]", "ENTRYPOINT [\"/nothing\"]");
+    let (code, text, codes) = judged("[images]\nmax-size-mb = 1\n", &broken);
+    assert_eq!((code, codes), (1, vec!["image-too-large".into(), "image-not-ready".into()]), "{text}");
+}
+
+#[test]
+fn an_image_that_never_answers_is_told_with_its_last_words() {
+    let deaf = GOOD
+        .replace("HEALTHCHECK CMD [\"/edge\", \"healthcheck\"]", "HEALTHCHECK CMD [\"/edge\"]")
+        .replace("USER 65532:65532", "USER 65532:65532\nENV RUST_BACKTRACE=0")
+        .replace("ENTRYPOINT [\"/edge\"]", "ENTRYPOINT [\"/edge\", \"healthcheck\"]");
+    let (code, text, codes) = judged("", &deaf);
+    assert_eq!(
+        (code, codes),
+        (1, vec!["image-not-ready".to_owned(), "image-ignores-term".to_owned()]),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_target_that_is_not_there_is_told_with_those_that_are() {
+    let (code, text, codes) = judged("", "FROM scratch AS edge\nCOPY root/ /\n");
+    assert_eq!((code, codes), (1, vec!["image-build-failed".to_owned()]), "{text}");
+    assert!(
+        text.contains("the Containerfile has no target `edge-runtime` for `edge`; it has `edge`"),
+        "{text}"
+    );
+}

@@ -1,0 +1,214 @@
+//! A workspace with one service, programs that stand before the real ones, and a registry on loopback.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// A service without dependencies: it listens, and asks itself for its health by connecting.
+const EDGE: &str = r#"//! edge
+fn main() {
+    let listen = std::env::var("LISTEN").unwrap();
+    if std::env::args().nth(1).as_deref() == Some("healthcheck") {
+        let there = std::net::TcpStream::connect(listen).is_ok();
+        std::process::exit(if there { 0 } else { 1 });
+    }
+    let listener = std::net::TcpListener::bind(listen).unwrap();
+    for stream in listener.incoming() {
+        drop(stream);
+    }
+}
+"#;
+
+/// A workspace in a folder that removes itself.
+pub(crate) struct World {
+    folder: TempDir,
+    /// The folder's own name, which is a part of its images' names.
+    pub(crate) name: String,
+}
+
+/// How a run ended and what it said.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) text: String,
+}
+
+impl World {
+    /// A workspace with the service `edge`, and its configuration.
+    pub(crate) fn new(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("xtask-test-{}", folder.path().file_name().unwrap().to_string_lossy());
+        let name = name.to_lowercase().replace(['.', '_'], "");
+        let world = Self { folder, name };
+        world.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"edge\"]\n");
+        world.write(
+            "edge/Cargo.toml",
+            "[package]\nname = \"edge\"\nedition = \"2024\"\n\n[package.metadata.service]\nkind = \"service\"\n\
+             image = \"edge-runtime\"\nport = 4711\nhealth = \"/\"\n",
+        );
+        world.write("edge/src/main.rs", EDGE);
+        world.write(".config/xtask.toml", configuration);
+        world.write("Containerfile", "FROM scratch AS edge-runtime\n");
+        let mut lock = Command::new("cargo");
+        lock.args(["generate-lockfile", "--offline", "--quiet"]).current_dir(world.root());
+        assert!(lock.status().unwrap().success());
+        world
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+
+    pub(crate) fn write(&self, path: &str, content: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Compiles the service here and lays it out, with the libraries that it needs, below `root/`.
+    pub(crate) fn compile(&self) {
+        let binary = self.root().join("root/edge");
+        fs::create_dir_all(binary.parent().unwrap()).unwrap();
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--edition=2024", "-Copt-level=s", "-Cstrip=symbols", "-o"]);
+        let status = rustc.arg(&binary).arg(self.root().join("edge/src/main.rs")).status().unwrap();
+        assert!(status.success());
+        let needed = Command::new("ldd").arg(&binary).output().unwrap();
+        let needed = String::from_utf8(needed.stdout).unwrap();
+        for library in needed.split_whitespace().filter(|it| it.starts_with('/')) {
+            let copy = self.root().join("root").join(library.trim_start_matches('/'));
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(library, copy).unwrap();
+        }
+    }
+
+    /// A program that is found before the system's own.
+    pub(crate) fn program(&self, name: &str, script: &str) {
+        self.write(&format!("bin/{name}"), script);
+        let path = self.root().join("bin").join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub(crate) fn xtask(&self, arguments: &[&str]) -> Said {
+        self.run(&mut self.command(arguments))
+    }
+
+    /// The command, for runs in an environment of their own.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).arg("-C").arg(self.root()).stdin(Stdio::null());
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", self.root().join("bin").display()));
+        command
+    }
+
+    pub(crate) fn run(&self, command: &mut Command) -> Said {
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap().replace(&self.name, "WORLD");
+        Said { code: output.status.code().unwrap(), text }
+    }
+
+    /// The codes of the findings in the report.
+    pub(crate) fn codes(&self) -> Vec<String> {
+        let report = fs::read_to_string(self.root().join("target/xtask/report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let findings = report["steps"][0]["findings"].as_array().unwrap();
+        findings.iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for World {
+    /// Images of this workspace, which nobody else has.
+    fn drop(&mut self) {
+        let filter = format!("reference=localhost/{}/*", self.name);
+        let images = podman(&["images", "--quiet", "--filter", &filter]);
+        for image in images.split_whitespace() {
+            podman(&["rmi", "--force", image]);
+        }
+    }
+}
+
+/// Asks podman; what it says matters, whether it agrees does not.
+pub(crate) fn podman(arguments: &[&str]) -> String {
+    let output = Command::new("podman").args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A registry on loopback that speaks HTTP, and the settings with which podman talks to it.
+pub(crate) struct Registry {
+    child: Child,
+    pub(crate) address: String,
+    folder: TempDir,
+}
+
+impl Registry {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let data = folder.path().join("data");
+        let text = format!(
+            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"{address}\" }}\n",
+            data.display()
+        );
+        fs::write(folder.path().join("config.yml"), text).unwrap();
+        let insecure = format!("[[registry]]\nlocation = \"{address}\"\ninsecure = true\n");
+        fs::write(folder.path().join("registries.conf"), insecure).unwrap();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(folder.path().join("config.yml"));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let registry = Self { child, address, folder };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(&registry.address).is_err() {
+            assert!(Instant::now() < deadline, "the registry does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        registry
+    }
+
+    /// Stores an image of one file on the registry, and nowhere else.
+    pub(crate) fn offer(&self, name: &str) -> String {
+        let image = format!("{}/{name}", self.address);
+        let content = self.folder.path().join("content");
+        fs::create_dir_all(&content).unwrap();
+        fs::write(content.join("file"), &image).unwrap();
+        let archive = self.folder.path().join("image.tar");
+        let pack = Command::new("tar").arg("-C").arg(&content).arg("-cf").arg(&archive).arg(".").status();
+        assert!(pack.unwrap().success());
+        podman(&["import", "--quiet", &archive.to_string_lossy(), &image]);
+        podman(&["push", "--quiet", "--tls-verify=false", &image]);
+        podman(&["rmi", "--force", &image]);
+        image
+    }
+
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.folder.path().join("registries.conf")
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A folder with links to the named programs only.
+pub(crate) fn only(programs: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for program in programs {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|it| it.join(program))
+            .find(|it: &PathBuf| Path::exists(it));
+        std::os::unix::fs::symlink(found.unwrap(), folder.path().join(program)).unwrap();
+    }
+    folder
+}
