@@ -60,6 +60,15 @@ pub enum StrayReason {
     InFolder,
 }
 
+impl Stray {
+    /// Whether it, or the folder that it is in, begins with a number, as migrations do.
+    pub fn is_numbered(&self) -> bool {
+        let path = Path::new(&self.path);
+        let folder = path.parent().filter(|_| self.reason == StrayReason::InFolder);
+        is_numbered(&file_name(path)) || folder.is_some_and(|it| is_numbered(&file_name(it)))
+    }
+}
+
 /// Everything in the directory.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
@@ -195,13 +204,12 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn strays_in(folder: &Path) -> Result<Vec<Stray>, Error> {
-    let numbered = |name: &str| name.starts_with(|first: char| first.is_ascii_digit());
-    let folder_is_numbered = numbered(&file_name(folder));
+    let folder_is_numbered = is_numbered(&file_name(folder));
     Ok(entries(folder)?
         .into_iter()
         .filter(|path| {
             let name = file_name(path);
-            looks_like_sql(&name) && (folder_is_numbered || numbered(&name))
+            looks_like_sql(&name) && (folder_is_numbered || is_numbered(&name))
         })
         .map(|path| Stray { path: path.display().to_string(), reason: StrayReason::InFolder })
         .collect())
@@ -209,6 +217,10 @@ fn strays_in(folder: &Path) -> Result<Vec<Stray>, Error> {
 
 fn looks_like_sql(file_name: &str) -> bool {
     file_name.to_ascii_lowercase().ends_with(".sql")
+}
+
+fn is_numbered(file_name: &str) -> bool {
+    file_name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn file_name(path: &Path) -> String {

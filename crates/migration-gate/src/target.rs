@@ -81,18 +81,17 @@ impl Target {
     pub(crate) async fn recorded(&self) -> Result<Vec<(i64, String)>, Error> {
         let doing = "reading the ledger of migrations";
         let mut admin = self.admin().await?;
-        let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-            .fetch_one(&mut admin)
-            .await
-            .map_err(|error| lost(doing, &error))?;
-        if !exists {
-            return Ok(Vec::new());
-        }
-        let rows =
-            sqlx::query("SELECT version, encode(checksum, 'hex') FROM _sqlx_migrations ORDER BY version")
-                .fetch_all(&mut admin)
-                .await
-                .map_err(|error| lost(doing, &error))?;
+        // Wherever the `search_path` of the roles has put it.
+        let table: Option<String> = sqlx::query_scalar(
+            "SELECT oid::regclass::text FROM pg_class WHERE relname = '_sqlx_migrations' AND relkind = 'r'",
+        )
+        .fetch_optional(&mut admin)
+        .await
+        .map_err(|error| lost(doing, &error))?;
+        let Some(table) = table else { return Ok(Vec::new()) };
+        let query = format!("SELECT version, encode(checksum, 'hex') FROM {table} ORDER BY version");
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut admin).await;
+        let rows = rows.map_err(|error| lost(doing, &error))?;
         drop(admin.close().await);
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

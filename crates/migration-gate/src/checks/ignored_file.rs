@@ -23,11 +23,15 @@ fn stray(stray: &Stray) -> Option<Finding> {
             "move it up into the migrations directory, or out of it altogether",
         ),
     };
-    let finding = Finding::new(&codes::IGNORED_FILE, what)
+    let finding = finding(stray, what).fix(fix);
+    // What was never numbered may have been put there on purpose.
+    Some(if stray.is_numbered() { finding } else { finding.only_warns() })
+}
+
+fn finding(stray: &Stray, what: &str) -> Finding {
+    Finding::new(&codes::IGNORED_FILE, what)
         .at(&stray.path, 1)
         .means("it is never applied and nobody is told; the release then asks for what it would have made")
-        .fix(fix);
-    Some(finding)
 }
 
 fn lone_downs(project: &Project) -> Vec<Finding> {

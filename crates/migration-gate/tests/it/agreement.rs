@@ -26,6 +26,7 @@ async fn the_gate_foretells_what_sqlx_says_in_production() {
     ];
     for fault in faults {
         let said = sqlx_says(&server, &fault).await;
+        assert_ne!(said, "nothing");
         let verdict = fault.check();
         assert_eq!(verdict.exit_code, 1, "sqlx: {said}");
         assert!(verdict.stdout.contains(&said), "sqlx: {said}\ngate: {}", verdict.stdout);

@@ -158,6 +158,10 @@ fn files_that_sqlx_passes_over_are_found() {
     let verdict = project.check();
 
     verdict.expect(&["error[ignored-file]"; 4]);
+    Project::of_pairs()
+        .with("migrations/seeds.sql", "SELECT 1;\n")
+        .check()
+        .expect(&["warning[ignored-file]"]);
     insta::assert_snapshot!(verdict.stdout.lines().take(3).collect::<Vec<_>>().join("\n"), @r"
     error[ignored-file] migrations/0005-labels.up.sql:1: sqlx does not take this file for a migration
       production: it is never applied and nobody is told; the release then asks for what it would have made

@@ -3,7 +3,7 @@
 use scratch_postgres::{Options, Server};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::project::{Project, Verdict};
+use crate::project::{PRELUDE, Project, Verdict};
 
 #[tokio::test]
 async fn a_provisioned_database_is_what_production_is_and_then_what_is_pending() {
@@ -33,6 +33,26 @@ async fn a_provisioned_database_is_what_production_is_and_then_what_is_pending()
     let refused = provision(&server, &edited, &name, &[]);
     assert_eq!(refused.exit_code, 2);
     assert!(refused.stderr.contains("has applied another migration 4"), "{}", refused.stderr);
+
+    drop_database(&server, &name).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_outside_of_public_is_found_again() {
+    let server = Server::start(&Options::from_env().unwrap()).await.unwrap();
+    let name = format!("elsewhere_{}", std::process::id());
+    let search_path = "ALTER ROLE gate_deployer IN DATABASE %I SET search_path = shop";
+    let prelude = format!(
+        "{PRELUDE}\nCREATE SCHEMA IF NOT EXISTS shop AUTHORIZATION gate_deployer;\n\
+         DO $$ BEGIN EXECUTE format('{search_path}', current_database()); END $$;\n"
+    );
+    let project = Project::empty()
+        .with("prelude.sql", prelude)
+        .with("migrations/1_users.sql", "CREATE TABLE users (id int);\n");
+
+    provision(&server, &project, &name, &[]).expect_clean();
+    provision(&server, &project, &name, &[]).expect_clean();
 
     drop_database(&server, &name).await;
     server.stop().await.unwrap();

@@ -2,6 +2,13 @@
 
 use crate::project::{PRELUDE, Project};
 
+/// For this database alone: the role is every test's.
+const SEARCH_PATH: &str = "
+DO $$ BEGIN
+    EXECUTE format('ALTER ROLE gate_deployer IN DATABASE %I SET search_path = shop, public', current_database());
+END $$;
+";
+
 #[test]
 fn counted_pairs_with_a_split_of_roles_are_clean() {
     Project::of_pairs().check().expect_clean();
@@ -64,7 +71,12 @@ fn a_project_that_turned_to_pairs_is_clean() {
 #[test]
 fn schemas_extensions_enums_functions_and_row_security_are_clean() {
     Project::empty()
-        .with("prelude.sql", format!("{PRELUDE}\nCREATE EXTENSION IF NOT EXISTS plpgsql;\nCREATE SCHEMA shop AUTHORIZATION gate_deployer;\nALTER ROLE gate_deployer SET search_path = shop, public;\n"))
+        .with(
+            "prelude.sql",
+            format!(
+                "{PRELUDE}\nCREATE EXTENSION IF NOT EXISTS plpgsql;\nCREATE SCHEMA shop AUTHORIZATION gate_deployer;\n{SEARCH_PATH}"
+            ),
+        )
         .pair(
             "001_all",
             "CREATE TYPE mood AS ENUM ('sad', 'ok');\n\
