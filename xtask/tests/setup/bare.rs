@@ -45,8 +45,7 @@ impl Bare {
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(beside).unwrap();
         let bare = Self { folder, toolchain: toolchain() };
         let archive = archive();
-        let copied =
-            Command::new("tar").arg("-C").arg(bare.root()).arg("-xf").arg(&archive).status().unwrap();
+        let copied = as_root("tar").arg("-C").arg(bare.root()).arg("-xf").arg(&archive).status().unwrap();
         assert!(copied.success(), "cannot unpack `{}`", archive.display());
         for file in workspace_files() {
             let place = bare.at(workspace().join(&file));
@@ -110,7 +109,7 @@ impl Bare {
     }
 
     fn command(&self, user: &str, line: &str, network: Network) -> Command {
-        let mut command = Command::new("unshare");
+        let mut command = as_root("unshare");
         command.args(["--mount", "--pid", "--fork", "--kill-child"]);
         if network == Network::None {
             command.arg("--net");
@@ -119,6 +118,12 @@ impl Bare {
         command.args(["sh", "-c"]).arg(format!("cd '{}' && {line}", workspace().display()));
         command.stdin(Stdio::null());
         command
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        remove(self.root());
     }
 }
 
@@ -137,13 +142,29 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// A command that may give files away: as root, or where others are root, in a namespace of podman's.
+fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("podman");
+    command.args(["unshare", program]);
+    command
+}
+
+/// A root's files belong to more than one user.
+fn remove(root: &Path) {
+    let removed = as_root("rm").arg("-rf").arg(root).status().unwrap();
+    assert!(removed.success(), "cannot remove `{}`", root.display());
+}
+
 /// Removes the roots of tests that were killed.
 fn sweep(folder: &Path) {
     for path in fs::read_dir(folder).unwrap().flatten().map(|it| it.path()) {
         let name = path.file_name().unwrap().to_string_lossy();
         let owner = name.strip_prefix(PREFIX).and_then(|it| it.split('-').next());
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            fs::remove_dir_all(&path).unwrap();
+            remove(&path);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What a newcomer meets on a bare machine: a root file system with git, a C linker, the toolchain and nothing else.
 //!
-//! The tests need root, as namespaces with mounts in them do. Names that begin with `long_` are the longer forms:
-//! `cargo xtask test --profile long`.
+//! Names that begin with `long_` are the longer forms: `cargo xtask test --profile long`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by its panic")]
 
 mod bare;
