@@ -10,6 +10,8 @@ mod relay;
 mod stack;
 mod stand_in;
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use serde::Deserialize;
 
@@ -46,6 +48,7 @@ struct Inspected {
 struct Inside {
     user: String,
     healthcheck: Option<HealthCheck>,
+    exposed_ports: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -175,6 +178,14 @@ fn judged(image: &Image, inspected: &Inspected, max_size_mb: u64) -> Vec<Finding
         let finding = Finding::error("image-no-healthcheck", message).at(FILE, image.line);
         findings.push(finding.fix(format!("HEALTHCHECK CMD [\"/usr/bin/{name}\", \"healthcheck\"]")));
     }
+    if let Some(port) = image.service.manifest.port {
+        let exposed = inspected.config.exposed_ports.as_ref();
+        if !exposed.is_some_and(|it| it.contains_key(&format!("{port}/tcp"))) {
+            let message = format!("the image of `{name}` does not say that it listens on {port}");
+            let finding = Finding::warning("image-port-not-exposed", message).at(FILE, image.line);
+            findings.push(finding.fix(format!("EXPOSE {port}")));
+        }
+    }
     findings
 }
 
@@ -201,24 +212,26 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_too_large_runs_as_root_and_has_no_health_check_is_told_all_three() {
+    fn an_image_that_is_too_large_runs_as_root_and_has_no_health_check_is_told_all_of_it() {
         insta::assert_snapshot!(found(r#"{"Size": 40000001, "Config": {}}"#), @r"
         image-too-large: the image of `edge` takes 41 MB; 40 MB is the most
         image-root-user: the image of `edge` runs as root
         image-no-healthcheck: the image of `edge` has no HEALTHCHECK, so a rollout cannot tell whether it works
+        image-port-not-exposed: the image of `edge` does not say that it listens on 1
         ");
     }
 
     #[test]
     fn an_image_as_it_should_be_is_not_mentioned() {
         let config =
-            r#"{"User": "65532:65532", "Healthcheck": {"Test": ["CMD", "/usr/bin/edge", "healthcheck"]}}"#;
+            r#"{"User": "65532", "ExposedPorts": {"1/tcp": {}}, "Healthcheck": {"Test": ["CMD", "/edge"]}}"#;
         assert_eq!(found(&format!(r#"{{"Size": 40000000, "Config": {config}}}"#)), "");
     }
 
     #[test]
     fn a_user_by_name_is_told() {
-        let config = r#"{"User": "nobody", "Healthcheck": {"Test": ["CMD", "x"]}}"#;
+        let config =
+            r#"{"User": "nobody", "ExposedPorts": {"1/tcp": {}}, "Healthcheck": {"Test": ["CMD", "x"]}}"#;
         insta::assert_snapshot!(found(&format!(r#"{{"Size": 1, "Config": {config}}}"#)), @"image-root-user: the image of `edge` runs as `nobody`, which a cluster cannot tell from root");
     }
 }

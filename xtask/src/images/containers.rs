@@ -1,7 +1,8 @@
 //! The containers of a run: started, asked for their health, stopped, and removed however the run ends.
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     path::Path,
     process::Stdio,
     thread,
@@ -20,6 +21,8 @@ use crate::{
 
 /// How often a container's health is asked for.
 const POLL: Duration = Duration::from_millis(200);
+/// How long a service may take to answer one request.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// How many of a container's last lines are shown.
 const SHOWN_LINES: &str = "20";
 /// podman's own exit codes begin here; below are the health check's.
@@ -140,6 +143,17 @@ impl<'a> Containers<'a> {
             }
             thread::sleep(POLL);
         }
+    }
+
+    /// The status that a path answers with, asked from outside; none when nothing answers as HTTP does.
+    pub(super) fn answers(&self, container: &Container, path: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, container.port)).ok()?;
+        stream.set_read_timeout(Some(ANSWER_TIME)).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).ok()?;
+        line.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// Waits for a container to end by itself; its exit code, unless the time is over.

@@ -142,12 +142,24 @@ impl<'a> Stack<'a> {
             // Told already, by its own code.
             return Ok(false);
         }
-        let healthy = self.containers.becomes(container, Health::Healthy, READY_TIME)?;
-        if !healthy {
+        if !self.containers.becomes(container, Health::Healthy, READY_TIME)? {
             let how = format!("does not turn healthy within {} s of its start", READY_TIME.as_secs());
             self.not_ready(image, container, &how)?;
+            return Ok(false);
         }
-        Ok(healthy)
+        // A health check that always says yes is no check: the service is asked from outside, too.
+        let Some(path) = &image.service.manifest.health else { return Ok(true) };
+        let status = self.containers.answers(container, path);
+        if status == Some(200) {
+            return Ok(true);
+        }
+        let answer = status.map_or_else(|| "nothing".into(), |it| it.to_string());
+        self.not_ready(
+            image,
+            container,
+            &format!("says that it is healthy, but `GET {path}` answers {answer}"),
+        )?;
+        Ok(false)
     }
 
     /// Takes the database away and gives it back; every service that has one must notice both.

@@ -2,7 +2,7 @@
 
 use crate::world::{World, podman};
 
-const GOOD: &str = "FROM scratch AS edge-runtime\nCOPY root/ /\nUSER 65532:65532\n\
+const GOOD: &str = "FROM scratch AS edge-runtime\nCOPY root/ /\nUSER 65532:65532\nEXPOSE 4711\n\
                     HEALTHCHECK CMD [\"/edge\", \"healthcheck\"]\nENTRYPOINT [\"/edge\"]\n";
 
 fn judged(configuration: &str, containerfile: &str) -> (i32, String, Vec<String>) {
@@ -25,7 +25,7 @@ fn an_image_that_turns_healthy_but_ignores_term_is_told_so_and_nothing_else() {
 
 #[test]
 fn root_and_a_missing_health_check_are_each_told() {
-    let bare = "FROM scratch AS edge-runtime\nCOPY root/ /\nENTRYPOINT [\"/edge\"]\n";
+    let bare = "FROM scratch AS edge-runtime\nCOPY root/ /\nEXPOSE 4711\nENTRYPOINT [\"/edge\"]\n";
     let (code, text, codes) = judged("", bare);
     assert_eq!(code, 1, "{text}");
     assert_eq!(codes[..2], ["image-root-user", "image-no-healthcheck"], "{text}");
@@ -51,6 +51,16 @@ fn an_image_that_never_answers_is_told_with_its_last_words() {
         (1, vec!["image-not-ready".to_owned(), "image-ignores-term".to_owned()]),
         "{text}"
     );
+}
+
+#[test]
+fn a_health_check_that_always_says_yes_is_seen_through() {
+    let lie = GOOD.replace("\"healthcheck\"]", "\"yes\"]");
+    let lie = lie.replace("ENTRYPOINT [\"/edge\"]", "ENTRYPOINT [\"/edge\", \"deaf\"]");
+    let (code, text, codes) = judged("", &lie);
+    assert_eq!(code, 1, "{text}");
+    assert_eq!(codes[0], "image-not-ready", "{text}");
+    assert!(text.contains("says that it is healthy, but `GET /` answers nothing"), "{text}");
 }
 
 #[test]

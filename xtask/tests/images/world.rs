@@ -16,13 +16,21 @@ use tempfile::TempDir;
 const EDGE: &str = r#"//! edge
 fn main() {
     let listen = std::env::var("LISTEN").unwrap();
-    if std::env::args().nth(1).as_deref() == Some("healthcheck") {
+    let mode = std::env::args().nth(1).unwrap_or_default();
+    if mode == "yes" {
+        std::process::exit(0);
+    }
+    if mode == "healthcheck" {
         let there = std::net::TcpStream::connect(listen).is_ok();
         std::process::exit(if there { 0 } else { 1 });
     }
     let listener = std::net::TcpListener::bind(listen).unwrap();
-    for stream in listener.incoming() {
-        drop(stream);
+    for mut stream in listener.incoming().flatten() {
+        use std::io::{Read, Write};
+        // A check only connects; whoever asks gets an answer.
+        if matches!(stream.read(&mut [0; 512]), Ok(1..)) && mode != "deaf" {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok();
+        }
     }
 }
 "#;
