@@ -45,10 +45,10 @@ pub(crate) struct Roles {
 pub(crate) struct Migrations {
     /// Folder of the migrations.
     pub(crate) path: String,
-    /// Production's ledger.
-    pub(crate) ledger: String,
-    /// What a database administrator runs once on an empty database; used when the file exists.
-    pub(crate) prelude: String,
+    /// Production's ledger; without it `applied.toml` beside the migrations, if there is one.
+    pub(crate) ledger: Option<String>,
+    /// What a database administrator runs once on an empty database.
+    pub(crate) prelude: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -98,11 +98,7 @@ impl Default for Roles {
 
 impl Default for Migrations {
     fn default() -> Self {
-        Self {
-            path: "migrations".into(),
-            ledger: "migrations/applied.toml".into(),
-            prelude: ".config/postgres/bootstrap.sql".into(),
-        }
+        Self { path: "migrations".into(), ledger: None, prelude: None }
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{
 
 /// What this checkout built last, below `target/xtask`.
 const BUILT_FILE: &str = "images.json";
+/// What podman says when an image goes away that it was just looking at, and how often a build is tried then.
+const LOST: &[&str] = &["layer not known", "image not known", "identifier is not an image"];
+const ATTEMPTS: u32 = 3;
 /// How many lines of a failed build are shown.
 const SHOWN_LINES: usize = 60;
 /// Layers that nothing names any more are removed once no build can be about to use them.
@@ -92,7 +95,7 @@ pub(super) fn all(
         let target = &service.manifest.image;
         let id = cx.target().join(format!("{target}.id"));
         let file = format!("--iidfile={}", id.display());
-        let finished = build.clone().args([&file, "--target", target, "."]).run()?;
+        let finished = carried_out(&build.clone().args([&file, "--target", target, "."]), log)?;
         if !finished.success() {
             return failed(target, Some(line), &finished);
         }
@@ -106,7 +109,7 @@ pub(super) fn all(
     let names: Vec<&str> = services.iter().map(|it| it.manifest.image.as_str()).collect();
     for stage in containerfile::worth_keeping(&stages, &names) {
         let tag = format!("--tag=localhost/{}/stage-{stage}:cache", workspace(cx));
-        let finished = build.clone().args([&tag, "--target", stage, "."]).run()?;
+        let finished = carried_out(&build.clone().args([&tag, "--target", stage, "."]), log)?;
         if !finished.success() {
             return failed(stage, begins(stage), &finished);
         }
@@ -127,6 +130,18 @@ fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Process, StepErro
     arguments.extend(registry::mounts(cx, log)?.iter().map(|it| format!("--volume={it}")));
     let fixed = ["build", "--format=docker", "--network=none", "--security-opt=label=disable"];
     Ok(podman.process(cx).args(fixed).args([format!("--file={FILE}")]).args(arguments).log(log))
+}
+
+/// Runs a build, once more when somebody else removed an image from the store while podman was reading it.
+fn carried_out(build: &Process, log: &Log) -> Result<Finished, StepError> {
+    for _ in 1..ATTEMPTS {
+        let finished = build.run()?;
+        if finished.success() || !LOST.iter().any(|it| finished.stderr.contains(it)) {
+            return Ok(finished);
+        }
+        log.line("an image went away during the build; once more");
+    }
+    Ok(build.run()?)
 }
 
 /// Gives a built image its name: a content's own, so that it never means another one.

@@ -169,8 +169,15 @@ fn tree_rules(cx: &Context, house: &House) -> anyhow::Result<Vec<Finding>> {
     }
     let mut command = MetadataCommand::new();
     command.current_dir(&cx.root).env_remove("RUSTUP_TOOLCHAIN").cargo_path("cargo");
-    let metadata =
-        command.other_options(vec!["--locked".into()]).exec().context("cannot resolve the dependencies")?;
+    let metadata = match command.other_options(vec!["--locked".into()]).exec() {
+        Ok(metadata) => metadata,
+        Err(cargo_metadata::Error::CargoMetadata { stderr }) if stderr.contains("--locked") => {
+            let message = "the lock file is not what the manifests ask for";
+            let fix = "cargo update --workspace";
+            return Ok(vec![Finding::error("house-lock-file", message).at("Cargo.lock", None).fix(fix)]);
+        }
+        Err(error) => return Err(error).context("cannot resolve the dependencies"),
+    };
     let mut findings = Vec::new();
     for (name, never) in &house.never {
         let Some(package) = metadata.workspace_packages().into_iter().find(|it| it.name.as_str() == name)

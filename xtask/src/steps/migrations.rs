@@ -27,10 +27,14 @@ pub(crate) fn gate(cx: &Context, command: &str) -> anyhow::Result<Process> {
     let settings = &cx.config.migrations;
     let roles = &cx.config.roles;
     let mut process = cx.process(cx.gate_binary("migration-gate")?).arg(command);
-    process = process.args(["--migrations", &settings.path, "--ledger", &settings.ledger]);
+    process = process.args(["--migrations", &settings.path]);
     process = process.args(["--owner", &roles.owner, "--deployer", &roles.deployer, "--app", &roles.app]);
-    if cx.root.join(&settings.prelude).is_file() {
-        process = process.args(["--prelude", &settings.prelude]);
+    let beside = format!("{}/applied.toml", settings.path);
+    let ledger = settings.ledger.clone().or_else(|| cx.root.join(&beside).is_file().then_some(beside));
+    for (flag, file) in [("--ledger", &ledger), ("--prelude", &settings.prelude)] {
+        if let Some(file) = file {
+            process = process.args([flag, file]);
+        }
     }
     Ok(process)
 }

@@ -1,5 +1,11 @@
 //! What is wrong with an image is found by building and starting it, each fault by its own code.
 
+use std::{
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
 use crate::world::{World, podman};
 
 const GOOD: &str = "FROM scratch AS edge-runtime\nCOPY root/ /\nUSER 65532:65532\nEXPOSE 4711\n\
@@ -10,8 +16,7 @@ fn judged(configuration: &str, containerfile: &str) -> (i32, String, Vec<String>
     world.compile();
     world.write("Containerfile", containerfile);
     let said = world.xtask(&["ci", "images"]);
-    let left = podman(&["ps", "--all", "--format", "{{.Image}}"]);
-    assert!(!left.contains(&world.name), "containers were left: {left}");
+    assert!(!containers_of(&world), "containers were left");
     (said.code, said.text, world.codes())
 }
 
@@ -71,4 +76,51 @@ fn a_target_that_is_not_there_is_told_with_those_that_are() {
         text.contains("the Containerfile has no target `edge-runtime` for `edge`; it has `edge`"),
         "{text}"
     );
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_container() {
+    let world = World::new("");
+    world.compile();
+    world.write("Containerfile", GOOD);
+    let mut run =
+        world.command(&["ci", "images"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("a container of the run", || containers_of(&world));
+    let signalled = Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(!containers_of(&world));
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next_one() {
+    let world = World::new("");
+    world.compile();
+    world.write("Containerfile", GOOD);
+    let built = world.xtask(&["images", "build"]);
+    assert_eq!(built.code, 0, "{}", built.text);
+    let image = format!("localhost/{}/edge", world.name);
+    let image = podman(&["images", "--quiet", &image]).trim().to_owned();
+    // No process has this number: the kernel's highest is far below.
+    let left = podman(&["create", "--label", "dev.slipway.run=1-999999999", &image]).trim().to_owned();
+    assert!(!left.is_empty());
+    let said = world.xtask(&["ci", "images"]);
+    assert_eq!(
+        podman(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &format!("id={left}")]),
+        "",
+        "{}",
+        said.text
+    );
+}
+
+fn containers_of(world: &World) -> bool {
+    podman(&["ps", "--all", "--format", "{{.Image}}"]).contains(&world.name)
+}
+
+fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within 60 s");
+        thread::sleep(Duration::from_millis(50));
+    }
 }

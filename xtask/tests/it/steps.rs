@@ -19,14 +19,24 @@ fn verdicts(project: &Project, broken: &str) -> String {
 fn a_file_that_is_not_formatted_turns_fmt_red() {
     let project = Project::copy();
     project.append("crates/store/src/lib.rs", "\nfn  unformatted( ) { }\n");
-    insta::assert_snapshot!(verdicts(&project, "fmt"), @"");
+    insta::assert_snapshot!(verdicts(&project, "fmt"), @"
+    red
+    fmt failed unformatted
+    house passed
+    migrations passed
+    ");
 }
 
 #[test]
 fn a_module_that_does_not_say_what_it_is_turns_house_red() {
     let project = Project::copy();
     project.write("crates/store/src/mystery.rs", "");
-    insta::assert_snapshot!(verdicts(&project, "house"), @"");
+    insta::assert_snapshot!(verdicts(&project, "house"), @"
+    red
+    fmt passed
+    house failed house-module-doc
+    migrations passed
+    ");
 }
 
 #[test]
@@ -37,9 +47,35 @@ fn a_heavy_dependency_of_the_tool_turns_house_red() {
         "toml.workspace = true",
         "tokio.workspace = true\ntoml.workspace = true",
     );
+    project.cargo(&["update", "--quiet", "--workspace", "--offline"]);
     let said = project.xtask(&["ci", "house"]);
     assert_eq!(said.code, 1);
-    insta::assert_snapshot!(project.masked(&said.stdout), @"");
+    insta::assert_snapshot!(project.masked(&said.stdout), @"
+    house  FAILED     <time>
+        xtask/Cargo.toml:1: error[house-tree]
+          `xtask` has `tokio` in its tree, through `xtask` → `tokio`
+
+    house
+        log        target/xtask/logs/house.log
+        reproduce  cargo xtask -C <root> ci house
+    RED  1 failed  <time>
+    ");
+}
+
+#[test]
+fn a_lock_file_that_is_behind_the_manifests_turns_house_red() {
+    let project = Project::copy();
+    project.replace(
+        "crates/proxy/Cargo.toml",
+        "[dependencies]\n",
+        "[dependencies]\ntempfile.workspace = true\n",
+    );
+    insta::assert_snapshot!(verdicts(&project, "house"), @"
+    red
+    fmt passed
+    house failed house-lock-file
+    migrations passed
+    ");
 }
 
 #[test]
@@ -47,7 +83,12 @@ fn a_crate_that_the_map_does_not_name_turns_house_red() {
     let project = Project::copy();
     project
         .write("ARCHITECTURE.md", &project.read("ARCHITECTURE.md").replace("`migration-gate`", "the gate"));
-    insta::assert_snapshot!(verdicts(&project, "house"), @"");
+    insta::assert_snapshot!(verdicts(&project, "house"), @"
+    red
+    fmt passed
+    house failed house-architecture
+    migrations passed
+    ");
 }
 
 #[test]
@@ -57,15 +98,32 @@ fn a_service_that_depends_on_a_service_turns_house_red() {
         "crates/gateway/Cargo.toml",
         "\n[target.'cfg(any())'.dependencies]\ncontrol = { path = \"../control\" }\n",
     );
-    insta::assert_snapshot!(verdicts(&project, "house"), @"");
+    project.cargo(&["update", "--quiet", "--workspace", "--offline"]);
+    insta::assert_snapshot!(verdicts(&project, "house"), @"
+    red
+    fmt passed
+    house failed house-service
+    migrations passed
+    ");
 }
 
 #[test]
 fn a_warning_turns_clippy_red() {
     let project = Project::copy();
     project.append("crates/migrator/src/main.rs", "\nconst UNUSED: u32 = 1;\n");
-    insta::assert_snapshot!(verdicts(&project, "clippy"), @"");
-    insta::assert_snapshot!(project.report()["steps"].as_array().unwrap().last().unwrap()["findings"], @"");
+    insta::assert_snapshot!(verdicts(&project, "clippy"), @"
+    red
+    fmt passed
+    house passed
+    clippy failed dead_code
+    migrations passed
+    ");
+    let report = project.report();
+    let clippy = report["steps"].as_array().unwrap().iter().find(|it| it["name"] == "clippy").unwrap();
+    let found = &clippy["findings"][0];
+    let line = project.read("crates/migrator/src/main.rs").lines().count();
+    assert_eq!(found["line"], line);
+    insta::assert_snapshot!(format!("{} {} {}", found["file"], found["code"], found["message"]), @r#""crates/migrator/src/main.rs" "dead_code" "constant `UNUSED` is never used""#);
 }
 
 #[test]
@@ -75,7 +133,13 @@ fn a_test_that_fails_turns_test_red() {
         "crates/migrator/src/main.rs",
         "\n#[cfg(test)]\nmod broken {\n    #[test]\n    fn one_is_two() {\n        assert_eq!(1, 2);\n    }\n}\n",
     );
-    insta::assert_snapshot!(verdicts(&project, "test"), @"");
+    insta::assert_snapshot!(verdicts(&project, "test"), @"
+    red
+    fmt passed
+    house passed
+    test failed test-failed
+    migrations passed
+    ");
 }
 
 #[test]
@@ -85,7 +149,13 @@ fn a_query_that_was_not_prepared_turns_sqlx_red() {
     let mut queries: Vec<_> = queries.flatten().map(|it| it.path()).collect();
     queries.sort();
     std::fs::remove_file(&queries[0]).unwrap();
-    insta::assert_snapshot!(verdicts(&project, "sqlx"), @"");
+    insta::assert_snapshot!(verdicts(&project, "sqlx"), @"
+    red
+    fmt passed
+    house passed
+    sqlx failed query-missing
+    migrations passed
+    ");
 }
 
 #[test]
@@ -93,5 +163,10 @@ fn a_migration_that_production_would_refuse_turns_migrations_red() {
     let project = Project::copy();
     project.write("migrations/9999_alter_audit.up.sql", "ALTER TABLE audit_entries ADD COLUMN note text;\n");
     project.write("migrations/9999_alter_audit.down.sql", "ALTER TABLE audit_entries DROP COLUMN note;\n");
-    insta::assert_snapshot!(verdicts(&project, "migrations"), @"");
+    insta::assert_snapshot!(verdicts(&project, "migrations"), @"
+    red
+    fmt passed
+    house passed
+    migrations failed not-owner
+    ");
 }

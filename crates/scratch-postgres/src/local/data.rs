@@ -36,6 +36,7 @@ shared_buffers = 128MB
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+dynamic_shared_memory_type = mmap
 wal_level = minimal
 max_wal_senders = 0
 min_wal_size = 4MB
