@@ -9,6 +9,7 @@ mod registry;
 mod relay;
 mod stack;
 mod stand_in;
+mod unfinished;
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,7 @@ use super::{
     bases::{self, Missing},
     containerfile::{self, FILE, Stage},
     registry,
+    unfinished::Building,
 };
 use crate::{
     context::Context,
@@ -90,6 +91,7 @@ pub(super) fn all(
         targets.push((service, line));
     }
     let build = command(cx, podman, log)?;
+    let _building = Building::begin(cx, podman)?;
     let mut images = Vec::new();
     for (service, line) in targets {
         let target = &service.manifest.image;

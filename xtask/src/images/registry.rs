@@ -10,7 +10,7 @@ use crate::{context::Context, outcome::StepError, podman::document, process::Log
 /// Where the builder has cargo's home, as the public image of Rust does.
 const HOME_INSIDE: &str = "/usr/local/cargo";
 /// Where cargo looks for settings, whatever folder it is run in.
-const SETTINGS_INSIDE: &str = "/.cargo";
+pub(super) const SETTINGS_INSIDE: &str = "/.cargo";
 /// The host's settings that say where crates come from; nothing else of them is handed on.
 const SOURCE_KEYS: &[&str] = &["replace-with", "registry", "git", "branch", "tag", "rev"];
 const REGISTRY_KEYS: &[&str] = &["index", "protocol"];
@@ -32,7 +32,7 @@ pub(super) fn mounts(cx: &Context, log: &Log) -> Result<Vec<String>, StepError> 
         ));
     }
     let home = cargo_home();
-    let settings = cx.target().join("cargo");
+    let settings = settings_folder(cx);
     fs::create_dir_all(&settings).with_context(|| format!("cannot write `{}`", cx.shown(&settings)))?;
     let text = document(&offline(&[home.join("config.toml"), cx.root.join(".cargo/config.toml")]));
     fs::write(settings.join("config.toml"), text)
@@ -42,6 +42,11 @@ pub(super) fn mounts(cx: &Context, log: &Log) -> Result<Vec<String>, StepError> 
         mounts.push(format!("{}:{HOME_INSIDE}/{part}:ro", home.join(part).display()));
     }
     Ok(mounts)
+}
+
+/// The folder with the settings of this checkout's builds, which nothing else mounts.
+pub(super) fn settings_folder(cx: &Context) -> PathBuf {
+    cx.target().join("cargo")
 }
 
 fn cargo_home() -> PathBuf {
