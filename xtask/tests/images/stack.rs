@@ -124,3 +124,26 @@ fn wait_for(what: &str, holds: impl Fn() -> bool) {
         thread::sleep(Duration::from_millis(50));
     }
 }
+
+#[test]
+fn an_interrupted_build_leaves_nothing_running() {
+    let world = World::new("");
+    world.compile();
+    let endless = "FROM scratch AS edge-runtime\nCOPY root/ /\nENV LISTEN=127.0.0.1:0\nRUN [\"/edge\"]\n";
+    world.write("Containerfile", endless);
+    let mut run =
+        world.command(&["images", "build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("a process of the build", || builds(&world));
+    let signalled = Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    wait_for("the end of the build's process", || !builds(&world));
+}
+
+/// Whether a process runs that has a folder of this workspace mounted, as only a build has.
+fn builds(world: &World) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mounts = processes.map(|it| std::fs::read_to_string(it.path().join("mountinfo")).unwrap_or_default());
+    let folder = format!("{}/target/xtask/cargo", world.name);
+    mounts.into_iter().any(|it| it.lines().any(|line| line.contains(&folder) && line.contains(" /.cargo ")))
+}
