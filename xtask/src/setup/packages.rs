@@ -13,6 +13,12 @@ use crate::{
 /// it began even when xtask is killed. Its words come before it as shell variables.
 const INSTALL: &str = include_str!("packages/install.sh");
 
+/// What may take long with a slow network, and may be stopped at any time. Where an installation was stopped half-way,
+/// [`INSTALL`] has to mend that first.
+const FETCH: &str = r#"[ -z "$(dpkg --audit)" ] || exit 0
+exec apt-get -qq -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends --download-only $packages </dev/null
+"#;
+
 /// Variables that apt needs to reach its mirrors; sudo drops them.
 const PROXIES: &[&str] = &["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
@@ -129,13 +135,13 @@ impl Privilege {
         }
     }
 
-    /// A shell as root that runs what it is given.
-    fn shell(self, cx: &Context, script: String) -> Process {
+    /// A shell as root that runs what it is given by standard input.
+    fn shell(self, cx: &Context) -> Process {
         let process = match self {
             Self::Root => cx.process("/bin/sh").arg("-s"),
             Self::Sudo => cx.process("sudo").args(["-n", "/bin/sh", "-s"]),
         };
-        process.folder("/").input(script)
+        process.folder("/")
     }
 }
 
@@ -149,9 +155,10 @@ pub(super) fn install(
     privilege: Privilege,
     progress: &Progress,
 ) -> anyhow::Result<()> {
+    let shell = privilege.shell(cx);
     let update =
         format!("{}exec apt-get -qq -o APT::Update::Error-Mode=any update </dev/null\n", variables());
-    let updated = progress.attempt("fetching the lists of packages", &privilege.shell(cx, update))?;
+    let updated = progress.attempt("fetching the lists of packages", &shell.clone().input(update))?;
     let lists = Lists::ask(cx, wanted)?;
     if !updated.success() {
         if wanted.is_unknown(&lists) {
@@ -164,9 +171,15 @@ pub(super) fn install(
     if names.is_empty() {
         return Ok(());
     }
-    let words = format!("packages='{}'\nservices='{}'\n", names.join(" "), wanted.services.join(" "));
-    let script = format!("{}{words}{INSTALL}", variables());
-    progress.run("installing packages", &privilege.shell(cx, script))?;
+    let words =
+        format!("{}packages='{}'\nservices='{}'\n", variables(), names.join(" "), wanted.services.join(" "));
+    let shown = wanted.command();
+    let fetched = progress.attempt("fetching packages", &shell.clone().input(format!("{words}{FETCH}")))?;
+    if !fetched.success() {
+        return Err(progress.failed(&shown, &fetched).into());
+    }
+    // dpkg that is stopped half-way leaves packages that are neither there nor gone.
+    progress.run_to_its_end("installing packages", &shown, &shell, &format!("{words}{INSTALL}"))?;
     Ok(())
 }
 
