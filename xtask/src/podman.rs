@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const RUN_LABEL: &str = "dev.slipway.run";
 
 /// The generated settings, below `target/xtask`.
-const SETTINGS_FILE: &str = "containers.conf";
+pub(crate) const SETTINGS_FILE: &str = "containers.conf";
 /// What the last trial found out, below `target/xtask`.
 const VERDICT_FILE: &str = "podman.json";
 /// The empty image of the trial; its tag is the run's, so that two trials at once do not take it from each other.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::{context::Context, images, interrupt, outcome::StepError, process::ProcessError};
+use crate::{context::Context, images, interrupt, outcome::StepError, podman, process::ProcessError};
 
 /// How long the server's process has to take everything away once its input closed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -38,6 +38,10 @@ impl Scratch {
         let mut process = cx.process(&program);
         if let Some(image) = images::base_in_store(cx, "postgres") {
             process = process.env("XTASK_POSTGRES_IMAGE", image);
+        }
+        let settings = cx.target().join(podman::SETTINGS_FILE);
+        if settings.is_file() && std::env::var_os("CONTAINERS_CONF").is_none() {
+            process = process.env("CONTAINERS_CONF", settings);
         }
         let mut child = process.spawn(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
         let group = interrupt::Group::register(&child);

@@ -12,8 +12,9 @@ use crate::{
     outcome::{Finding, Status, Verdict},
 };
 
-/// The most lines of a tool's own output that are shown; the log has all.
-const SHOWN_LINES: usize = 60;
+/// How much of a tool's own output is shown: how it began to go wrong, and what it said in the end. The log has all.
+const FIRST_LINES: usize = 45;
+const LAST_LINES: usize = 15;
 
 /// Writes what happens as lines of text.
 pub(crate) struct Plain<W> {
@@ -53,11 +54,13 @@ impl<W: Write> Plain<W> {
 
     fn tool_output(&mut self, output: &str, log: &str) -> io::Result<()> {
         let lines: Vec<&str> = output.trim_matches('\n').lines().collect();
-        for line in lines.iter().take(SHOWN_LINES) {
-            writeln!(self.out, "    {line}")?;
-        }
-        if lines.len() > SHOWN_LINES {
-            writeln!(self.out, "    … {} more lines in {log}", lines.len() - SHOWN_LINES)?;
+        let left_out = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
+        for (index, line) in lines.iter().enumerate() {
+            if index < FIRST_LINES || index >= FIRST_LINES + left_out {
+                writeln!(self.out, "    {line}")?;
+            } else if index == FIRST_LINES {
+                writeln!(self.out, "    … {left_out} more lines in {log} …")?;
+            }
         }
         Ok(())
     }

@@ -33,8 +33,8 @@ pub(crate) fn run(cx: &Context, log: &Log, selection: &Selection) -> StepResult 
     if !nextest.success() {
         let output = relevant(&nextest.stderr);
         if !FAULTS.contains(&nextest.code()) {
-            let lacks =
-                format!("nextest could not run (exit {}): {}", nextest.code(), last_line(&nextest.stderr));
+            let said = nextest.stderr.trim();
+            let lacks = format!("nextest could not run (exit {}): {said}", nextest.code());
             return Err(StepError::environment(lacks, "cargo xtask doctor"));
         }
         let mut findings = failures(&nextest.stderr);
@@ -129,18 +129,20 @@ fn failures(output: &str) -> Vec<Finding> {
     findings
 }
 
-/// A panic says where: `thread 'NAME' (id) panicked at FILE:LINE:COLUMN:`.
+/// Where it failed: a snapshot names its `Source: FILE:LINE`, any other panic where it was raised.
 fn located(output: &str, name: &str, finding: Finding) -> Finding {
     let test = name.split_whitespace().last().unwrap_or(name);
     let mark = format!("thread '{test}'");
-    let place = output
-        .lines()
-        .find(|line| line.trim_start().starts_with(&mark))
-        .and_then(|line| line.split_once("panicked at "));
-    let mut parts = place.map(|(_, place)| place.trim_end_matches(':').rsplit(':')).into_iter().flatten();
-    match (parts.next(), parts.next().and_then(|it| it.parse().ok()), parts.next()) {
-        (Some(_), Some(line), Some(file)) => finding.at(file, Some(line)),
-        _ => finding,
+    let short = test.rsplit("::").next().unwrap_or(test);
+    let snapshot = output.lines().skip_while(|line| !line.contains("Snapshot: ") || !line.contains(short));
+    let snapshot = snapshot.take(3).find_map(|line| line.trim().strip_prefix("Source: "));
+    let panic = output.lines().find(|line| line.trim_start().starts_with(&mark));
+    let panic =
+        panic.and_then(|line| line.split_once("panicked at ")).and_then(|(_, place)| place.rsplit_once(':'));
+    let place = snapshot.or(panic.and_then(|(place, _)| place.rsplit_once(':')).map(|(place, _)| place));
+    match place.and_then(|it| it.rsplit_once(':')) {
+        Some((file, line)) => finding.at(file, line.parse().ok()),
+        None => finding,
     }
 }
 
@@ -150,8 +152,4 @@ fn relevant(output: &str) -> String {
         !["PASS [", "Compiling ", "Finished "].iter().any(|it| line.trim_start().starts_with(it))
     };
     output.lines().filter(quiet).collect::<Vec<_>>().join("\n")
-}
-
-fn last_line(output: &str) -> &str {
-    output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim()
 }

@@ -42,7 +42,7 @@ fn a_workspace_without_services_or_database_is_judged_by_what_it_has() {
     test        ok         <time>
     sqlx        skipped    no `.sqlx`: no query is checked at compile time
     migrations  skipped    no migrations in `migrations`
-    images      skipped    not yet
+    images      skipped    this workspace has no `Containerfile`
 
     green  3 passed, 4 skipped  <time>
     ");
@@ -60,7 +60,7 @@ fn the_plan_says_what_would_be_skipped_and_why() {
     test        run   tests and doctests pass, on a real Postgres
     sqlx        skip  no `.sqlx`: no query is checked at compile time
     migrations  skip  no migrations in `migrations`
-    images      skip  not yet
+    images      skip  this workspace has no `Containerfile`
     ");
     assert!(!project.root.join("target/xtask/report.json").exists());
 }

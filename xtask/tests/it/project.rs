@@ -30,7 +30,9 @@ pub(crate) struct Said {
 impl Project {
     /// A copy of this workspace, as it is in the working tree.
     ///
-    /// There is one copy, at one place, for one test at a time: cargo then compiles only what a test changed.
+    /// There is one copy, at one place, for one test at a time: cargo then compiles only what a test changed. It shares
+    /// cargo's target folder for what others wrote; its own crates carry another version, since cargo takes crates of
+    /// the same name, version and relative path for the same.
     pub(crate) fn copy() -> Self {
         let root = home().join("target/xtask/copy");
         fs::create_dir_all(&root).unwrap();
@@ -43,7 +45,7 @@ impl Project {
             }
         }
         for file in &files {
-            let content = fs::read(home().join(file)).unwrap();
+            let content = with_other_version(file, fs::read(home().join(file)).unwrap());
             let path = root.join(file);
             // A file that did not change keeps its time, and cargo what it made of it.
             if fs::read(&path).ok().as_ref() != Some(&content) {
@@ -168,6 +170,24 @@ impl From<Output> for Said {
 /// This workspace.
 pub(crate) fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The version of the workspace's own crates, in the manifest and in the lock file, replaced.
+fn with_other_version(file: &str, content: Vec<u8>) -> Vec<u8> {
+    if file != "Cargo.toml" && file != "Cargo.lock" {
+        return content;
+    }
+    let own = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    let other = "version = \"0.0.0\"";
+    let text = String::from_utf8(content).unwrap();
+    if file == "Cargo.toml" {
+        assert!(text.contains(own), "the workspace's version is not in its manifest");
+        return text.replacen(own, other, 1).into_bytes();
+    }
+    let blocks = text
+        .split("\n\n")
+        .map(|it| if it.contains("\nsource = ") { it.into() } else { it.replace(own, other) });
+    blocks.collect::<Vec<_>>().join("\n\n").into_bytes()
 }
 
 /// `12.3 s` and `1 min 02 s` become `<time>`.

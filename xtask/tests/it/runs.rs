@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::{BufRead as _, BufReader},
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -95,10 +95,8 @@ fn a_second_run_in_a_checkout_waits_and_says_for_whom() {
     let project = endless();
     let (first, _) = started(&project);
     let mut second = start(&project, &["ci", "fmt"]);
-    let mut stderr = second.stderr.take().unwrap();
-    let mut told = [0_u8; 64];
-    let count = stderr.read(&mut told).unwrap();
-    let told = String::from_utf8_lossy(&told[..count]).into_owned();
+    let mut told = String::new();
+    BufReader::new(second.stderr.take().unwrap()).read_line(&mut told).unwrap();
     assert!(told.starts_with(&format!("another run holds this checkout (process {})", first.id())), "{told}");
     signal(&first, Signal::INT);
     assert_eq!(Said::from(first.wait_with_output().unwrap()).code, 130);
@@ -140,11 +138,11 @@ fn the_first_failure_ends_the_run_and_keep_going_does_not() {
 
     fmt
         log        target/xtask/logs/fmt.log
-        reproduce  cargo xtask ci fmt
+        reproduce  cargo xtask -C <root> ci fmt
         fix        cargo fmt --all
     clippy
         log        target/xtask/logs/clippy.log
-        reproduce  cargo xtask ci clippy
+        reproduce  cargo xtask -C <root> ci clippy
         fix        cargo clippy --fix --allow-dirty --workspace --all-targets
     RED  2 failed  <time>
     ");
