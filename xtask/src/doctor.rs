@@ -147,8 +147,10 @@ mod tests {
                                     apt-get install --no-install-recommends debian-archive-keyring
           missing  docker-registry  is the registry of the tests
                                     apt-get install --no-install-recommends docker-registry
+          missing  kill             sends the signals of the tests
+                                    apt-get install --no-install-recommends procps
 
-        10 things are missing; `cargo xtask doctor --fix` gets them all.
+        11 things are missing; `cargo xtask doctor --fix` gets them all.
         ");
     }
 
@@ -171,6 +173,7 @@ mod tests {
         sudo apt-get install --no-install-recommends mmdebstrap
         sudo apt-get install --no-install-recommends debian-archive-keyring
         sudo apt-get install --no-install-recommends docker-registry
+        sudo apt-get install --no-install-recommends procps
         ");
     }
 

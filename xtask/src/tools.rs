@@ -138,6 +138,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     tool("mmdebstrap",       "makes base images where none can be pulled",    IMAGES,                   Probe::Programs(&["mmdebstrap"]),                                             packages(&["mmdebstrap"])),
     tool("debian-keyring",   "proves that those bases are Debian's",          IMAGES,                   Probe::OneOf(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),            packages(&["debian-archive-keyring"])),
     tool("docker-registry",  "is the registry of the tests",                  &[Use::OwnTests],         Probe::Programs(&["docker-registry"]),                                        Source::Packages(Packages { always: &["docker-registry"], where_known: &[], services: &["docker-registry.service"] })),
+    tool("kill",             "sends the signals of the tests",                &[Use::OwnTests],         Probe::Programs(&["kill"]),                                                   packages(&["procps"])),
 ];
 
 /// What the selected steps of a workspace ask of the machine.

@@ -48,6 +48,8 @@ fn doctor_tells_everything(bare: &Bare) {
       ok       debian-keyring   /usr/share/keyrings/debian-archive-keyring.gpg
       missing  docker-registry  is the registry of the tests
                                 apt-get install --no-install-recommends docker-registry
+      missing  kill             sends the signals of the tests
+                                apt-get install --no-install-recommends procps
     ");
     assert!(said.stdout.ends_with("`cargo xtask doctor --fix` gets them all.\n"), "{}", said.stdout);
 }
