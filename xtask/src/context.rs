@@ -11,6 +11,9 @@ use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::{config::Config, process::Process, services::Service};
 
+/// Where a scratch Postgres can be forced to come from.
+const PROVIDERS: &[&str] = &["url", "local", "container"];
+
 /// The workspace that is judged, and the one that the tool comes from (the same, unless `-C` says otherwise).
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -37,6 +40,7 @@ impl Context {
         let metadata = metadata(&folder)?;
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let config = Config::load(&root)?;
+        known_provider()?;
         Ok(Self { root, home, config, metadata, run_id: run_id(), tools: OnceLock::new() })
     }
 
@@ -109,6 +113,16 @@ impl Context {
             metadata(&self.home)?.target_directory.into_std_path_buf()
         };
         Ok(self.tools.get_or_init(|| target.join("debug")).join(name))
+    }
+}
+
+/// A provider of Postgres that does not exist is told before anything runs.
+fn known_provider() -> anyhow::Result<()> {
+    match std::env::var("XTASK_POSTGRES") {
+        Ok(name) if !PROVIDERS.contains(&name.as_str()) => {
+            bail!("`XTASK_POSTGRES` is `{name}`; set it to one of {}, or unset it", PROVIDERS.join(", "))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,13 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::{context::Context, images, interrupt, outcome::StepError, podman, process::ProcessError};
+use crate::{
+    context::Context,
+    images, interrupt,
+    outcome::StepError,
+    podman,
+    process::{Process, ProcessError},
+};
 
 /// How long the server's process has to take everything away once its input closed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -35,14 +41,7 @@ impl Scratch {
     /// When no provider works (each one's reason is told), or the run is interrupted.
     pub(crate) fn start(cx: &Context) -> Result<Self, StepError> {
         let program = cx.gate_binary("scratch-postgres")?;
-        let mut process = cx.process(&program);
-        if let Some(image) = images::base_in_store(cx, "postgres") {
-            process = process.env("XTASK_POSTGRES_IMAGE", image);
-        }
-        let settings = cx.target().join(podman::SETTINGS_FILE);
-        if settings.is_file() && std::env::var_os("CONTAINERS_CONF").is_none() {
-            process = process.env("CONTAINERS_CONF", settings);
-        }
+        let process = with_engine(cx, cx.process(&program));
         let mut child = process.spawn(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
         let group = interrupt::Group::register(&child);
         let mut line = String::new();
@@ -82,6 +81,18 @@ impl Drop for Scratch {
         self._group.kill();
         drop(self.child.wait());
     }
+}
+
+/// What a child needs that may start a server in a container: the image that is here, and the engine's settings.
+pub(crate) fn with_engine(cx: &Context, mut process: Process) -> Process {
+    if let Some(image) = images::base_in_store(cx, "postgres") {
+        process = process.env("XTASK_POSTGRES_IMAGE", image);
+    }
+    let settings = cx.target().join(podman::SETTINGS_FILE);
+    if settings.is_file() && std::env::var_os("CONTAINERS_CONF").is_none() {
+        process = process.env("CONTAINERS_CONF", settings);
+    }
+    process
 }
 
 /// The same server with another database and, where given, another role (whose password, if any, does not apply).

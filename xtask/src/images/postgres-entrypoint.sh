@@ -32,6 +32,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     rm "$passwords"
     unset POSTGRES_PASSWORD
     printf 'host all all all %s\n' "$POSTGRES_HOST_AUTH_METHOD" >> "$PGDATA/pg_hba.conf"
+    echo "listen_addresses = '*'" >> "$PGDATA/postgresql.conf"
 
     pg_ctl --wait --options="-c listen_addresses=''" start
     ask() { psql --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --no-password "$@"; }
@@ -48,4 +49,4 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     pg_ctl --wait --mode=fast stop
 fi
 
-exec "$@" -c "listen_addresses=*"
+exec "$@"

@@ -4,6 +4,7 @@ use crate::{
     context::Context,
     outcome::{Finding, Outcome, StepError, StepResult},
     process::{Finished, Log, Process},
+    scratch::with_engine,
 };
 
 pub(crate) fn skip(cx: &Context) -> Option<String> {
@@ -11,12 +12,14 @@ pub(crate) fn skip(cx: &Context) -> Option<String> {
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
-    let process = gate(cx, "check")?.args(["--message-format", "json"]);
+    let process = with_engine(cx, gate(cx, "check")?).args(["--message-format", "json"]);
     let finished = process.log(log).run()?;
     let findings: Vec<Finding> =
         finished.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     match finished.code() {
         0 | 1 => judged(findings, &finished),
+        // What cannot be read, such as a malformed ledger, is a fault in the tree.
+        2 => Ok(Outcome::Judged(vec![Finding::error("configuration", said(&finished))])),
         3 => Err(StepError::environment(said(&finished), "cargo xtask doctor")),
         _ => Err(StepError::Other(anyhow::anyhow!("{}", said(&finished)))),
     }
@@ -41,7 +44,7 @@ pub(crate) fn gate(cx: &Context, command: &str) -> anyhow::Result<Process> {
 
 /// What the gate said to people, in one line.
 pub(crate) fn said(finished: &Finished) -> String {
-    let text = finished.stderr.trim();
+    let text = finished.stderr.trim().trim_start_matches("error: ");
     if text.is_empty() {
         format!("the migration gate ended with exit code {} and said nothing", finished.code())
     } else {

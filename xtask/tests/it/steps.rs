@@ -170,3 +170,78 @@ fn a_migration_that_production_would_refuse_turns_migrations_red() {
     migrations failed not-owner
     ");
 }
+
+#[test]
+fn the_migrations_are_judged_the_same_on_a_postgres_in_a_container() {
+    let project = Project::copy();
+    let said = project.command(&["ci", "migrations"]).env("XTASK_POSTGRES", "container").output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    insta::assert_snapshot!(project.verdicts(), @"
+    green
+    migrations passed
+    ");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_no_verdict() {
+    let project = Project::copy();
+    let mut command = project.command(&["ci", "migrations"]);
+    command.env("XTASK_POSTGRES", "url").env("XTASK_POSTGRES_URL", "postgres://someone:s3cret@127.0.0.1:1/x");
+    let said = crate::project::Said::from(command.output().unwrap());
+    assert_eq!(said.code, 3);
+    assert!(!said.stdout.contains("s3cret"), "{}", said.stdout);
+    insta::assert_snapshot!(project.masked(&said.stdout), @"
+    migrations  UNJUDGED   no scratch Postgres
+          url: cannot connect to `someone@127.0.0.1:1`: Connection refused (os error 111); start that server, or unset `XTASK_POSTGRES_URL`
+        migrations not judged: 0 applied and 0 pending
+
+    migrations
+        log        target/xtask/logs/migrations.log
+        reproduce  cargo xtask -C <root> ci migrations
+        fix        cargo xtask doctor
+    NOT JUDGED: this machine lacks something  1 could not be judged  <time>
+    ");
+}
+
+#[test]
+fn a_ledger_that_cannot_be_read_is_named_with_its_line_and_the_nearest_key() {
+    let project = Project::copy();
+    project.replace("migrations/applied.toml", "checksum = ", "chekcsum = ");
+    let said = project.xtask(&["ci", "migrations"]);
+    assert_eq!(said.code, 1);
+    insta::assert_snapshot!(project.masked(&said.stdout), @"
+    migrations  FAILED     <time>
+        error[configuration]
+          migrations/applied.toml:9: unknown field `chekcsum`, expected one of `version`, `name`, `checksum`, `role`; did you mean `checksum`?
+
+    migrations
+        log        target/xtask/logs/migrations.log
+        reproduce  cargo xtask -C <root> ci migrations
+    RED  1 failed  <time>
+    ");
+}
+
+#[test]
+fn long_every_step_goes_red_alone_and_the_others_stay_green() {
+    type Fault = (&'static str, fn(&Project));
+    let faults: &[Fault] = &[
+        ("fmt", |it| it.append("crates/store/src/lib.rs", "\n#[cfg(test)]\nmod  unformatted { }\n")),
+        ("house", |it| it.write("crates/store/src/mystery.rs", "")),
+        ("images", |it| {
+            it.replace("Containerfile", "HEALTHCHECK --interval", "HEALTHCHECK NONE\n# --interval")
+        }),
+    ];
+    for (broken, fault) in faults {
+        let project = Project::copy();
+        fault(&project);
+        let said = project.xtask(&["ci", "--keep-going"]);
+        assert_eq!(said.code, 1, "{}\n{}", said.stdout, said.stderr);
+        for step in project.report()["steps"].as_array().unwrap() {
+            assert_eq!(
+                step["status"],
+                if step["name"] == *broken { "failed" } else { "passed" },
+                "{broken}: {step}"
+            );
+        }
+    }
+}

@@ -69,3 +69,11 @@ fn the_list_of_steps_says_what_each_proves() {
     images      image     every runtime image builds, starts, turns healthy and stops
     ");
 }
+
+#[test]
+fn a_provider_of_postgres_that_does_not_exist_is_wrong_usage() {
+    let project = Project::with(LIBRARY);
+    let said = project.command(&["ci", "fmt"]).env("XTASK_POSTGRES", "locl").output().unwrap();
+    assert_eq!(said.status.code(), Some(2));
+    insta::assert_snapshot!(String::from_utf8_lossy(&said.stderr).trim_end(), @"error: `XTASK_POSTGRES` is `locl`; set it to one of url, local, container, or unset it");
+}

@@ -57,7 +57,6 @@ const SETTINGS: &[&str] = &[
     "full_page_writes=off",
     "wal_level=minimal",
     "max_wal_senders=0",
-    "min_wal_size=4MB",
     "autovacuum=off",
     "jit=off",
     "timezone=UTC",
