@@ -1,7 +1,8 @@
 //! A root file system as a newcomer has it: git, a C linker, the toolchain, and nothing else.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -51,6 +52,10 @@ impl Bare {
             let place = bare.at(workspace().join(&file));
             fs::create_dir_all(place.parent().unwrap()).unwrap();
             fs::copy(workspace().join(&file), place).unwrap();
+        }
+        // The workspace may lie in somebody's home, and others go there too.
+        for folder in workspace().ancestors().filter(|it| it.parent().is_some()) {
+            fs::set_permissions(bare.at(folder), Permissions::from_mode(0o755)).unwrap();
         }
         let program = bare.root().join("usr/local/bin/xtask");
         fs::copy(env!("CARGO_BIN_EXE_xtask"), program).unwrap();
