@@ -65,8 +65,11 @@ fn nextest(cx: &Context, selection: &Selection) -> anyhow::Result<Process> {
     if let Some(profile) = &selection.profile {
         process = process.args(["--profile", profile]);
     }
-    // In a gate a snapshot is compared, never written.
-    Ok(process.args(&selection.arguments).env("INSTA_UPDATE", "no"))
+    if std::env::var_os("INSTA_UPDATE").is_none() {
+        // A snapshot is compared, never written, unless somebody asks for it.
+        process = process.env("INSTA_UPDATE", "no");
+    }
+    Ok(process.args(&selection.arguments))
 }
 
 fn doctests(cx: &Context, log: &Log, scratch: Option<&Scratch>) -> StepResult {
