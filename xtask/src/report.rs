@@ -38,5 +38,11 @@ pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> anyhow::Result
     let failed = || format!("cannot write `{}`", path.display());
     let beside = path.with_extension("json.part");
     let text = serde_json::to_string_pretty(value).with_context(failed)?;
-    fs::write(&beside, text + "\n").and_then(|()| fs::rename(&beside, path)).with_context(failed)
+    let written = fs::write(&beside, text + "\n").and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // On a full disk neither half a report nor the one of an earlier run may stay.
+        fs::remove_file(&beside).ok();
+        fs::remove_file(path).ok();
+    }
+    written.with_context(failed)
 }

@@ -165,3 +165,14 @@ fn a_folder_that_cannot_be_written_is_named() {
     assert_eq!(said.code, 3);
     insta::assert_snapshot!(project.masked(&said.stderr), @"error: cannot write `target/xtask`: File exists (os error 17)");
 }
+
+#[test]
+fn a_report_that_cannot_be_written_leaves_no_earlier_one() {
+    let project = endless();
+    assert_eq!(project.xtask(&["ci", "fmt"]).code, 0);
+    fs::create_dir(project.root.join("target/xtask/report.json.part")).unwrap();
+    let said = project.xtask(&["ci", "fmt"]);
+    assert_eq!(said.code, 3);
+    insta::assert_snapshot!(project.masked(&said.stderr), @"error: cannot write `<root>/target/xtask/report.json`: Is a directory (os error 21)");
+    assert!(!project.root.join("target/xtask/report.json").exists());
+}
