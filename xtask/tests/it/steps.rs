@@ -235,6 +235,6 @@ fn long_an_image_without_a_health_check_turns_images_red_and_nothing_else() {
     test passed
     sqlx passed
     migrations passed
-    images failed image-no-healthcheck
+    images failed image-no-healthcheck image-not-ready
     ");
 }
