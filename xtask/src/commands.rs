@@ -1,7 +1,10 @@
 //! What each command does; the one place that prints errors and decides the exit code.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the tool talks")]
+#![expect(clippy::print_stderr, reason = "this is where the tool talks")]
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+};
 
 use anyhow::Context as _;
 
@@ -144,9 +147,9 @@ fn set_up(cx: &Context, steps: &[&'static Step]) -> anyhow::Result<()> {
     }
     let path = cx.target().join("logs").join("bases.log");
     let log = Log::create(&path).with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
-    println!("set-up: base images");
+    say("set-up: base images");
     match images::bases(cx, &log) {
-        Ok(outcome) => outcome.findings().iter().for_each(|it| println!("{it}")),
+        Ok(outcome) => outcome.findings().iter().for_each(|it| say(&it.to_string())),
         Err(StepError::Interrupted) => return Err(ProcessError::Interrupted.into()),
         Err(StepError::Environment { lacks, fix }) => anyhow::bail!("{lacks}; try: {fix}"),
         Err(StepError::Other(error)) => return Err(error.context("cannot make the base images")),
@@ -189,7 +192,7 @@ fn alone(
     };
     let code = gate(cx, wanted, &table)?;
     if code == EXIT_GREEN {
-        println!("{done}");
+        say(done);
     }
     Ok(code)
 }
@@ -217,7 +220,7 @@ fn list() {
     let width = STEPS.iter().map(|it| it.name.len()).max().unwrap_or_default();
     for step in STEPS {
         let lane = format!("{:?}", step.lane).to_lowercase();
-        println!("{:width$}  {lane:8}  {}", step.name, step.proves);
+        say(&format!("{:width$}  {lane:8}  {}", step.name, step.proves));
     }
 }
 
@@ -225,8 +228,8 @@ fn plan(cx: &Context, steps: &[&'static Step]) {
     let width = steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
     for step in steps {
         match (step.skip)(cx) {
-            Some(reason) => println!("{:width$}  skip  {reason}", step.name),
-            None => println!("{:width$}  run   {}", step.name, step.proves),
+            Some(reason) => say(&format!("{:width$}  skip  {reason}", step.name)),
+            None => say(&format!("{:width$}  run   {}", step.name, step.proves)),
         }
     }
 }
@@ -235,11 +238,16 @@ fn log(cx: &Context, step: &str) -> anyhow::Result<u8> {
     let path = cx.target().join("logs").join(format!("{step}.log"));
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            print!("{text}");
+            say(text.trim_end());
             Ok(EXIT_GREEN)
         }
         Err(_) => anyhow::bail!("`{step}` has no log in this checkout; run `cargo xtask ci {step}` first"),
     }
+}
+
+/// A line of data; whoever stopped reading it needs no error.
+fn say(line: &str) {
+    writeln!(io::stdout(), "{line}").ok();
 }
 
 /// A workspace or a configuration that cannot be used is wrong usage.

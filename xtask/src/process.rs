@@ -120,7 +120,10 @@ impl Log {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(File::create(path)?)) })
+        File::create(path)?;
+        // Appending, so that a child which writes to the same file overwrites nothing.
+        let file = File::options().append(true).open(path)?;
+        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)) })
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -109,8 +109,8 @@ impl<W: Write> Plain<W> {
     }
 }
 
-impl<W: Write> Listener for Plain<W> {
-    fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+impl<W: Write> Plain<W> {
+    fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::RunStarted { run } => {
                 self.width = run.steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
@@ -125,7 +125,17 @@ impl<W: Write> Listener for Plain<W> {
                 self.end(run)?;
             }
         }
-        Ok(self.out.flush()?)
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Listener for Plain<W> {
+    fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        match self.tell(event) {
+            // Whoever stopped reading does not stop the run: its verdict stands in the report.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            told => Ok(told?),
+        }
     }
 }
 

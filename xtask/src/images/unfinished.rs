@@ -1,6 +1,6 @@
 //! What podman leaves when a build is interrupted: a compile that goes on, and containers that nobody will use.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Stdio};
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -86,18 +86,16 @@ impl Drop for Building<'_> {
     }
 }
 
-/// Kills every process that has a folder of this checkout mounted, which only its builds have.
+/// Kills every process that has a folder of this checkout mounted, which only its builds have. The folder is known by
+/// what it is, not by its path: where the checkout itself is a mount, processes name it differently.
 fn end_what_mounts(folder: &Path) {
-    // Device, root inside the file system, mount point: a file system's own root need not be `/`.
-    let inside = |line: &str| {
-        let mut fields = line.split(' ').skip(3);
-        let (root, point) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        point == registry::SETTINGS_INSIDE && root.len() > 1 && folder.to_string_lossy().ends_with(root)
-    };
+    let identity = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    let Some(own) = identity(folder) else { return };
+    let inside = registry::SETTINGS_INSIDE.trim_start_matches('/');
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(number) = process.file_name().to_str().and_then(|it| it.parse().ok()) else { continue };
-        let mounts = fs::read_to_string(process.path().join("mountinfo")).unwrap_or_default();
-        if let (true, Some(pid)) = (mounts.lines().any(&inside), Pid::from_raw(number)) {
+        let mounted = identity(&process.path().join("root").join(inside));
+        if let (true, Some(pid)) = (mounted == Some(own), Pid::from_raw(number)) {
             // One that has ended by itself needs no signal.
             kill_process(pid, Signal::KILL).ok();
         }

@@ -176,3 +176,12 @@ fn a_report_that_cannot_be_written_leaves_no_earlier_one() {
     insta::assert_snapshot!(project.masked(&said.stderr), @"error: cannot write `<root>/target/xtask/report.json`: Is a directory (os error 21)");
     assert!(!project.root.join("target/xtask/report.json").exists());
 }
+
+#[test]
+fn whoever_stops_reading_does_not_stop_the_run() {
+    let project = endless();
+    let mut child = start(&project, &["ci", "fmt", "clippy"]);
+    drop(child.stdout.take());
+    assert_eq!(Said::from(child.wait_with_output().unwrap()).code, 0);
+    assert_eq!(project.report()["verdict"], "green");
+}
