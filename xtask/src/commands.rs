@@ -14,10 +14,10 @@ use crate::{
     context::Context,
     doctor,
     engine::{self, OnFailure, Plan},
-    events::Listener,
+    events::{Listener, RunRecord},
     images, interrupt,
     lock::RunLock,
-    outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, StepError, StepResult},
+    outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, Status, StepError, StepResult},
     process::{Log, ProcessError},
     report::Report,
     setup,
@@ -63,7 +63,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             let done = "`.sqlx` is what the queries say";
             alone(&cx, "sqlx", done, &steps::sqlx::refresh)
         }
-        Command::Migrations(MigrationsCommand::Check) => ci(&cx, &only("migrations")),
+        Command::Migrations(MigrationsCommand::Check) => {
+            Ok(gate(&cx, Wanted::step("migrations"), &as_in_the_table)?.verdict.exit_code())
+        }
         Command::Images(ImagesCommand::Build) => alone(&cx, "images", "the images are built", &images::build),
         Command::Images(ImagesCommand::Bases) => alone(&cx, "images", "the bases are there", &images::bases),
     }
@@ -76,22 +78,15 @@ fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
         return Ok(EXIT_GREEN);
     }
     let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
-    let table = |step: &Step, cx: &Context, log: &Log| (step.run)(cx, log);
     let wanted = Wanted { command: "ci", steps, on_failure, format: args.message_format, setup: args.setup };
-    gate(cx, wanted, &table)
+    Ok(gate(cx, wanted, &as_in_the_table)?.verdict.exit_code())
 }
 
 fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
     let selection = steps::test::Selection { profile: args.profile, arguments: args.arguments };
     let narrowed = |_: &Step, cx: &Context, log: &Log| steps::test::run(cx, log, &selection);
-    let wanted = Wanted {
-        command: "test",
-        steps: Step::selected(&["test".into()]),
-        on_failure: OnFailure::Stop,
-        format: MessageFormat::Human,
-        setup: args.setup,
-    };
-    gate(cx, wanted, &narrowed)
+    let wanted = Wanted { command: "test", setup: args.setup, ..Wanted::step("test") };
+    Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())
 }
 
 /// A run of the gate, as it was asked for.
@@ -103,11 +98,28 @@ struct Wanted {
     setup: bool,
 }
 
+impl Wanted {
+    /// One step, as `ci` runs it when nothing else is asked for.
+    fn step(name: &str) -> Self {
+        Self {
+            command: "ci",
+            steps: Step::selected(&[name.into()]),
+            on_failure: OnFailure::Stop,
+            format: MessageFormat::Human,
+            setup: false,
+        }
+    }
+}
+
+fn as_in_the_table(step: &Step, cx: &Context, log: &Log) -> StepResult {
+    (step.run)(cx, log)
+}
+
 fn gate(
     cx: &Context,
     wanted: Wanted,
     run: &dyn Fn(&Step, &Context, &Log) -> StepResult,
-) -> anyhow::Result<u8> {
+) -> anyhow::Result<RunRecord> {
     let _lock =
         RunLock::take(cx, |holder| eprintln!("another run holds this checkout ({holder}); waiting for it"))?;
     engine::clear_logs(cx, &wanted.steps)
@@ -125,8 +137,7 @@ fn gate(
         MessageFormat::Human | MessageFormat::Plain => Box::new(Plain::new(io::stdout(), again(cx))),
         MessageFormat::Json => Box::new(Json(io::stdout())),
     };
-    let run = engine::run(cx, plan, &mut [&mut report, terminal.as_mut()])?;
-    Ok(run.verdict.exit_code())
+    engine::run(cx, plan, &mut [&mut report, terminal.as_mut()])
 }
 
 /// What a person types to run a step of this workspace again.
@@ -183,29 +194,13 @@ fn alone(
     work: &dyn Fn(&Context, &Log) -> StepResult,
 ) -> anyhow::Result<u8> {
     let table = |_: &Step, cx: &Context, log: &Log| work(cx, log);
-    let wanted = Wanted {
-        command: name,
-        steps: Step::selected(&[name.into()]),
-        on_failure: OnFailure::Stop,
-        format: MessageFormat::Human,
-        setup: false,
-    };
-    let code = gate(cx, wanted, &table)?;
-    if code == EXIT_GREEN {
+    let wanted = Wanted { command: name, ..Wanted::step(name) };
+    let run = gate(cx, wanted, &table)?;
+    // What does not apply here was not done either.
+    if run.steps.iter().all(|step| step.status == Status::Passed) {
         say(done);
     }
-    Ok(code)
-}
-
-fn only(step: &str) -> CiArgs {
-    CiArgs {
-        steps: vec![step.into()],
-        setup: false,
-        keep_going: false,
-        plan: false,
-        list: false,
-        message_format: MessageFormat::Human,
-    }
+    Ok(run.verdict.exit_code())
 }
 
 fn all() -> Vec<&'static Step> {

@@ -5,8 +5,6 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
-
 use crate::{
     events::{Event, Listener, RunRecord, StepRecord},
     outcome::{Finding, Status, Verdict},
@@ -131,11 +129,7 @@ impl<W: Write> Plain<W> {
 
 impl<W: Write> Listener for Plain<W> {
     fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
-        match self.tell(event) {
-            // Whoever stopped reading does not stop the run: its verdict stands in the report.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            told => Ok(told?),
-        }
+        read_or_not(self.tell(event))
     }
 }
 
@@ -144,9 +138,16 @@ pub(crate) struct Json<W>(pub(crate) W);
 
 impl<W: Write> Listener for Json<W> {
     fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
-        event.serialize(&mut serde_json::Serializer::new(&mut self.0))?;
-        writeln!(self.0)?;
-        Ok(self.0.flush()?)
+        let line = serde_json::to_string(event)?;
+        read_or_not(writeln!(self.0, "{line}").and_then(|()| self.0.flush()))
+    }
+}
+
+/// Whoever stopped reading does not stop the run: its verdict stands in the report.
+fn read_or_not(told: io::Result<()>) -> anyhow::Result<()> {
+    match told {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        told => Ok(told?),
     }
 }
 

@@ -180,8 +180,10 @@ fn a_report_that_cannot_be_written_leaves_no_earlier_one() {
 #[test]
 fn whoever_stops_reading_does_not_stop_the_run() {
     let project = endless();
-    let mut child = start(&project, &["ci", "fmt", "clippy"]);
-    drop(child.stdout.take());
-    assert_eq!(Said::from(child.wait_with_output().unwrap()).code, 0);
-    assert_eq!(project.report()["verdict"], "green");
+    for format in ["plain", "json"] {
+        let mut child = start(&project, &["ci", "fmt", "clippy", "--message-format", format]);
+        drop(child.stdout.take());
+        assert_eq!(Said::from(child.wait_with_output().unwrap()).code, 0, "{format}");
+        assert_eq!(project.report()["verdict"], "green", "{format}");
+    }
 }
