@@ -58,6 +58,18 @@ pub(crate) struct ProjectFlags {
     /// SQL that a database administrator runs first, as superuser
     #[arg(long, value_name = "FILE")]
     prelude: Option<PathBuf>,
+    /// A folder of prepared queries (`.sqlx`), each tried as the role of the services; may be given several times
+    #[arg(long, value_name = "DIR")]
+    queries: Vec<PathBuf>,
+    /// The git revision that this tree will be merged into
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+    /// The git tag of the release that production would be rolled back to
+    #[arg(long, value_name = "TAG")]
+    release: Option<String>,
+    /// Take back and apply again also what production has applied
+    #[arg(long)]
+    all: bool,
     /// The role that made what production began with
     #[arg(long, value_name = "ROLE")]
     owner: String,
@@ -83,6 +95,10 @@ impl ProjectFlags {
             migrations: self.migrations,
             ledger: self.ledger,
             prelude: self.prelude,
+            queries: self.queries,
+            base: self.base,
+            release: self.release,
+            all: self.all,
             roles: Roles { owner: self.owner, deployer: self.deployer, app: self.app },
         }
     }

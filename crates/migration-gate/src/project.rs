@@ -21,6 +21,14 @@ pub struct Settings {
     pub ledger: Option<PathBuf>,
     /// What a database administrator runs before the first migration, as superuser.
     pub prelude: Option<PathBuf>,
+    /// Folders of prepared queries (`.sqlx`); each query is tried as [`Roles::app`].
+    pub queries: Vec<PathBuf>,
+    /// The git revision that this tree will be merged into.
+    pub base: Option<String>,
+    /// The git tag of the release that production would be rolled back to.
+    pub release: Option<String>,
+    /// Whether what production has applied is taken back and applied again too.
+    pub all: bool,
     pub roles: Roles,
 }
 
@@ -42,6 +50,8 @@ pub struct Project {
     pub ledger: Ledger,
     pub prelude: Option<Prelude>,
     pub roles: Roles,
+    /// As the user said it.
+    pub settings: Settings,
 }
 
 /// SQL that a database administrator runs first.
@@ -72,6 +82,7 @@ impl Project {
             ledger: settings.ledger.as_deref().map(Ledger::read).transpose()?.unwrap_or_default(),
             prelude: settings.prelude.as_ref().map(Prelude::read).transpose()?,
             roles: settings.roles.clone(),
+            settings: settings.clone(),
         })
     }
 

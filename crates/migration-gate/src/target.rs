@@ -37,7 +37,24 @@ impl Target {
 
     /// A second database, in which history can be run again.
     pub(crate) fn history(&self) -> Self {
-        Self { server: self.server.clone(), database: format!("{}_again", self.database) }
+        self.beside("again")
+    }
+
+    /// The name of a further database on the same server, for a check that must not touch this one.
+    pub(crate) fn beside(&self, suffix: &str) -> Self {
+        Self { server: self.server.clone(), database: format!("{}_{suffix}", self.database) }
+    }
+
+    /// Makes a copy of this database, which nobody may be connected to.
+    pub(crate) async fn copy(&self, suffix: &str) -> Result<Self, Error> {
+        let copy = self.beside(suffix);
+        let doing = format!("copying database `{}`", self.database);
+        let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
+        let statement =
+            format!("CREATE DATABASE {} TEMPLATE {}", identifier(&copy.database), identifier(&self.database));
+        run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
+        drop(connection.close().await);
+        Ok(copy)
     }
 
     /// Makes the database where it does not exist.

@@ -1,0 +1,94 @@
+//! What files, ledger and git alone tell.
+
+use super::{Code, Level};
+
+pub static IGNORED_FILE: Code = Code {
+    name: "ignored-file",
+    level: Level::Error,
+    title: "sqlx passes over this file in silence",
+    story: "`7-tags.sql` (a dash), `0007_tags.SQL` (upper case), a numbered file in a folder: sqlx takes none of them \
+for a migration and says nothing. The release starts, and its first query fails with `relation \"tags\" does not \
+exist`. A down whose up does not exist is never run either.",
+};
+
+pub static BAD_VERSION: Code = Code {
+    name: "bad-version",
+    level: Level::Error,
+    title: "a migration's number is not one",
+    story: "`v5_x.sql` makes sqlx refuse the whole directory. In a project that numbers by time stamps, a month 18 or \
+a fifteenth digit is accepted and sorts wrongly for ever: with one digit too many it stays the last one for the next \
+ten thousand years, and every later migration is late.",
+};
+
+pub static BAD_BYTES: Code = Code {
+    name: "bad-bytes",
+    level: Level::Error,
+    title: "the file's bytes break it, or its checksum",
+    story: "A byte order mark is a syntax error for PostgreSQL and hides a leading `-- no-transaction`; bytes that are \
+not UTF-8 make sqlx refuse the directory. CR line ends (a warning) go through, but the checksum then depends on how \
+git checked the file out: the same commit is `modified` on another machine.",
+};
+
+pub static SLOT_DUPLICATE: Code = Code {
+    name: "slot-duplicate",
+    level: Level::Error,
+    title: "two migrations share one number",
+    story: "Two branches each took the next free number, and both files were merged: git sees no conflict, because the \
+names differ (`0007_tags.up.sql`, `0007_labels.up.sql`). sqlx does not look for duplicates either. It applies the \
+first and stops at the second with a raw `duplicate key value violates unique constraint \"_sqlx_migrations_pkey\"`, \
+in the middle of a deployment. `7` and `007` are the same number.",
+};
+
+pub static SLOT_APPLIED: Code = Code {
+    name: "slot-applied",
+    level: Level::Error,
+    title: "production has already applied another migration with this number",
+    story: "Two branches took the same number, and production has applied the other branch's file. At the next \
+deployment sqlx compares checksums by number, finds another one, and refuses everything with `migration 7 was \
+previously applied but has been modified`. The old container is already gone. The later branch takes the next free \
+number before it is applied anywhere.",
+};
+
+pub static EDITED_AFTER_APPLY: Code = Code {
+    name: "edited-after-apply",
+    level: Level::Error,
+    title: "a migration was edited after production applied it",
+    story: "Somebody corrected a comment or a typo in an applied migration, or an editor changed its line ends. The \
+checksum in production's ledger is that of the old bytes, so the next deployment stops with `migration 7 was previously \
+applied but has been modified`, and databases made from now on differ from production. What is wrong in production is \
+repaired by a new migration.",
+};
+
+pub static MISSING_APPLIED: Code = Code {
+    name: "missing-applied",
+    level: Level::Error,
+    title: "production has applied a migration that is not in the tree",
+    story: "A migration was deleted, renumbered or squashed after production had applied it, or the branch was cut \
+before it was merged. sqlx stops with `migration 7 was previously applied but is missing in the resolved migrations`.",
+};
+
+pub static RENAMED_AFTER_APPLY: Code = Code {
+    name: "renamed-after-apply",
+    level: Level::Warning,
+    title: "an applied migration has another name than in production's ledger",
+    story: "The content is the same and sqlx compares only number and checksum, so it goes through in silence. But \
+whoever reads `_sqlx_migrations` during an incident looks for a file that is not there.",
+};
+
+pub static LATE_VERSION: Code = Code {
+    name: "late-version",
+    level: Level::Warning,
+    title: "a pending migration has a lower number than one that production has applied",
+    story: "It was written first and merged last. sqlx does not enforce order: production applies 7 after 8, a new \
+database 7 before 8. Where the two touch the same thing the schemas differ from then on, and a file that runs in one \
+order may fail in the other.",
+};
+
+pub static NO_DOWN: Code = Code {
+    name: "no-down",
+    level: Level::Error,
+    title: "an up has no down",
+    story: "In a project of `.up.sql` and `.down.sql` pairs one down is missing. `sqlx migrate revert` takes only \
+numbers that have a down: during an incident it passes over this one in silence and reverts the one before it, \
+beneath a change that is still there. For a migration that production has already applied it is a warning.",
+};
