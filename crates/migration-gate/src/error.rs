@@ -20,6 +20,9 @@ pub enum Error {
     Lost { doing: String, cause: String },
     #[error("{message}, which `{file}` needs; {help}")]
     MissingExtension { message: String, file: String, help: String },
+    /// git cannot be run, or fails where it has no reason to.
+    #[error("{0}; see that `git log` works there")]
+    NoGit(String),
     #[error("cannot write the findings: {0}")]
     Output(#[from] io::Error),
     #[error("interrupted; the scratch server is gone")]
@@ -31,7 +34,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::Ledger(_) | Self::NoServer(scratch_postgres::Error::Usage(_)) => 2,
-            Self::NoServer(_) | Self::Lost { .. } | Self::MissingExtension { .. } | Self::Output(_) => 3,
+            Self::NoServer(_)
+            | Self::Lost { .. }
+            | Self::MissingExtension { .. }
+            | Self::NoGit(_)
+            | Self::Output(_) => 3,
             Self::Interrupted => 130,
         }
     }

@@ -14,6 +14,7 @@ pub mod codes;
 mod error;
 pub mod files;
 mod finding;
+mod git;
 mod history;
 pub mod ledger;
 mod plan;
