@@ -7,10 +7,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha384};
-use sqlx::{
-    AssertSqlSafe, SqlSafeStr,
-    migrate::{Migration, MigrationType},
-};
+use sqlx::migrate::MigrationType;
 
 use crate::error::Error;
 
@@ -152,7 +149,7 @@ impl MigrationFile {
 
     /// sha384 of the bytes in lower-case hex, as the ledger has it.
     pub fn checksum(&self) -> String {
-        hex(&Sha384::digest(&self.bytes))
+        hex(&self.digest())
     }
 
     /// The path that the same file would have under another number, written as `slot`.
@@ -171,15 +168,14 @@ impl MigrationFile {
         self.bytes.starts_with(NO_TRANSACTION.as_bytes())
     }
 
-    /// The file as sqlx's own migrator holds it; nothing where it is no text.
-    pub(crate) fn as_sqlx(&self) -> Option<Migration> {
-        Some(Migration::new(
-            self.version,
-            self.name.replace('_', " ").into(),
-            self.kind.as_sqlx(),
-            AssertSqlSafe(self.sql()?.to_owned()).into_sql_str(),
-            self.is_outside_transaction(),
-        ))
+    /// What sqlx calls it in the ledger.
+    pub(crate) fn description(&self) -> String {
+        self.name.replace('_', " ")
+    }
+
+    /// sha384 of the bytes, as the ledger has it.
+    pub(crate) fn digest(&self) -> Vec<u8> {
+        Sha384::digest(&self.bytes).to_vec()
     }
 
     fn order(&self, other: &Self) -> Ordering {

@@ -26,6 +26,7 @@ mod statements;
 mod target;
 mod timestamp;
 mod upgrade;
+mod wire;
 
 use std::future::Future;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+use tokio_postgres::error::{DbError, ErrorPosition};
 
 /// Severe trouble of the server itself, whatever SQL it was given: no space, no memory, no connections, no disk.
 const SERVER_TROUBLE: &[&str] = &["53100", "53200", "53300", "58030", "57P03"];
@@ -13,6 +14,7 @@ pub(crate) struct Refusal {
     pub(crate) sqlstate: String,
     pub(crate) message: String,
     pub(crate) detail: Option<String>,
+    pub(crate) hint: Option<String>,
     /// In characters from 1, into the whole file.
     pub(crate) position: Option<usize>,
     /// When it happened.
@@ -46,9 +48,41 @@ impl Refusal {
             sqlstate: said.code().into(),
             message: said.message().into(),
             detail: said.detail().map(Into::into),
+            hint: said.hint().map(Into::into),
             position,
             moment: Moment::File,
         })
+    }
+
+    /// The same of what a login was told; nothing where it is not about the SQL.
+    pub(crate) fn said_by(said: &DbError) -> Option<Self> {
+        if SERVER_TROUBLE.contains(&said.code().code()) {
+            return None;
+        }
+        let position = match said.position() {
+            Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
+            _ => None,
+        };
+        Some(Self {
+            sqlstate: said.code().code().into(),
+            message: said.message().into(),
+            detail: said.detail().map(Into::into),
+            hint: said.hint().map(Into::into),
+            position,
+            moment: Moment::File,
+        })
+    }
+
+    /// The server asked for something that a migration cannot give, such as the data of a `COPY … FROM STDIN`.
+    pub(crate) fn unanswerable(error: &tokio_postgres::Error) -> Self {
+        Self {
+            sqlstate: "08P01".into(),
+            message: format!("the server waits for what sqlx cannot send ({error})"),
+            detail: None,
+            hint: None,
+            position: None,
+            moment: Moment::File,
+        }
     }
 
     /// The connection ended under a server that lives: the SQL ended it.
@@ -57,6 +91,7 @@ impl Refusal {
             sqlstate: "57P01".into(),
             message: "the connection was ended while the file ran".into(),
             detail: None,
+            hint: None,
             position: None,
             moment: Moment::File,
         }

@@ -1,16 +1,14 @@
-//! A login as one role that runs migrations exactly as sqlx's own migrator does.
+//! A login as one role that runs migrations exactly as sqlx's own migrator does, and hears what the server says.
 
-use sqlx::{
-    AssertSqlSafe, Connection, PgConnection,
-    migrate::{Migrate, MigrateError},
-};
+use tokio_postgres::types::ToSql;
 
 use crate::{
     error::Error,
     files::MigrationFile,
     refusal::{Moment, Refusal},
     statements,
-    target::{Target, lost, run},
+    target::Target,
+    wire::Wire,
 };
 
 /// sqlx's name for its ledger where the project gives no other.
@@ -21,19 +19,42 @@ const LEDGER_TABLE: &str = "_sqlx_migrations";
 pub(crate) struct Session<'t> {
     target: &'t Target,
     pub(crate) role: String,
-    connection: PgConnection,
+    wire: Wire,
+}
+
+/// Why a file did not run to its end.
+enum Stop {
+    Refused(Refusal),
+    /// The connection, or the server, is gone; or it answered what nobody understands.
+    Broken(tokio_postgres::Error),
 }
 
 impl<'t> Session<'t> {
-    pub(crate) fn new(target: &'t Target, role: &str, connection: PgConnection) -> Self {
-        Self { target, role: role.into(), connection }
+    pub(crate) fn new(target: &'t Target, role: &str, wire: Wire) -> Self {
+        Self { target, role: role.into(), wire }
     }
 
     /// What every run of sqlx's migrator does first: make the ledger where it is missing, and read it.
     pub(crate) async fn open_ledger(&mut self) -> Result<Option<Refusal>, Error> {
         let opened = async {
-            self.connection.ensure_migrations_table(LEDGER_TABLE).await?;
-            self.connection.list_applied_migrations(LEDGER_TABLE).await.map(drop)
+            self.simple(&format!(
+                r#"
+CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+    success BOOLEAN NOT NULL,
+    checksum BYTEA NOT NULL,
+    execution_time BIGINT NOT NULL
+);
+                "#
+            ))
+            .await?;
+            let dirty =
+                format!("SELECT version FROM {LEDGER_TABLE} WHERE success = false ORDER BY version LIMIT 1");
+            self.record(&dirty, &[]).await?;
+            let applied = format!("SELECT version, checksum FROM {LEDGER_TABLE} ORDER BY version");
+            self.record(&applied, &[]).await
         };
         let outcome = opened.await;
         let refusal = self.judge(outcome, "opening the ledger of migrations").await?;
@@ -42,23 +63,43 @@ impl<'t> Session<'t> {
 
     /// Applies `up`: one simple query, inside the transaction that records it, unless the file says otherwise.
     pub(crate) async fn apply(&mut self, up: &MigrationFile) -> Result<Option<Refusal>, Error> {
-        let Some(migration) = up.as_sqlx() else { return Err(not_text(up)) };
-        let outcome = self.connection.apply(LEDGER_TABLE, &migration).await;
+        let Some(sql) = up.sql() else { return Err(not_text(up)) };
+        let (version, description, checksum) = (up.version, up.description(), up.digest());
+        let insert = format!(
+            r#"
+    INSERT INTO {LEDGER_TABLE} ( version, description, success, checksum, execution_time )
+    VALUES ( $1, $2, TRUE, $3, -1 )
+                "#
+        );
+        let update = format!(
+            r#"
+    UPDATE {LEDGER_TABLE}
+    SET execution_time = $1
+    WHERE version = $2
+                "#
+        );
+        let start = std::time::Instant::now();
+        let applied = async {
+            self.frame(up, sql, &insert, &[&version, &description, &checksum]).await?;
+            let elapsed = i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX);
+            self.record(&update, &[&elapsed, &version]).await
+        };
+        let outcome = applied.await;
         self.judge(outcome, &format!("applying `{}`", up.path)).await
     }
 
     /// Runs `down` and takes its number out of the ledger.
     pub(crate) async fn revert(&mut self, down: &MigrationFile) -> Result<Option<Refusal>, Error> {
-        let Some(migration) = down.as_sqlx() else { return Err(not_text(down)) };
-        let outcome = self.connection.revert(LEDGER_TABLE, &migration).await;
+        let Some(sql) = down.sql() else { return Err(not_text(down)) };
+        let delete = format!("DELETE FROM {LEDGER_TABLE} WHERE version = $1");
+        let outcome = self.frame(down, sql, &delete, &[&down.version]).await;
         self.judge(outcome, &format!("running `{}`", down.path)).await
     }
 
     /// Makes the session as good as new: each deployment has its own.
     pub(crate) async fn forget(&mut self) -> Result<(), Error> {
-        let doing = "starting a new session";
-        self.connection.clear_cached_statements().await.map_err(|error| lost(doing, &error))?;
-        run(&mut self.connection, "DISCARD ALL".into()).await.map_err(|error| lost(doing, &error))
+        let forgotten = self.wire.query("DISCARD ALL").await.map(drop);
+        forgotten.map_err(|error| lost_session("starting a new session", &error))
     }
 
     /// The line of `file` at fault, from 1.
@@ -75,47 +116,102 @@ impl<'t> Session<'t> {
         if file.is_outside_transaction() || refusal.cuts_connection() {
             return first;
         }
-        let Ok(mut transaction) = self.connection.begin().await else { return first };
+        if self.simple("BEGIN").await.is_err() {
+            return first;
+        }
         let mut found = first;
         for statement in &statements {
-            let outcome =
-                sqlx::raw_sql(AssertSqlSafe(statement.text.to_owned())).execute(&mut *transaction).await;
-            if let Err(error) = outcome {
-                if Refusal::of(error).is_ok_and(|it| it.is_same_as(refusal)) {
+            if let Err(stop) = self.simple(statement.text).await {
+                if matches!(stop, Stop::Refused(met) if met.is_same_as(refusal)) {
                     found = statement.line;
                 }
                 break;
             }
         }
-        drop(transaction.rollback().await);
+        drop(self.simple("ROLLBACK").await);
         found
     }
 
     pub(crate) async fn close(self) {
-        drop(self.connection.close().await);
+        self.wire.close().await;
+    }
+
+    /// sqlx's framing: the whole file as one query, and what `ledger` says of it, in one transaction.
+    async fn frame(
+        &mut self,
+        file: &MigrationFile,
+        sql: &str,
+        ledger: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), Stop> {
+        if file.is_outside_transaction() {
+            self.simple(sql).await?;
+            return self.record(ledger, parameters).await;
+        }
+        let framed = async {
+            self.simple("BEGIN").await.map_err(Stop::while_recording)?;
+            self.simple(sql).await?;
+            self.record(ledger, parameters).await?;
+            self.simple("COMMIT").await.map_err(Stop::while_recording)
+        };
+        let outcome = framed.await;
+        if matches!(outcome, Err(Stop::Refused(_))) {
+            // As sqlx does when it drops the transaction.
+            drop(self.simple("ROLLBACK").await);
+        }
+        outcome
+    }
+
+    async fn simple(&self, sql: &str) -> Result<(), Stop> {
+        self.wire.query(sql).await.map(drop).map_err(Stop::of)
+    }
+
+    async fn record(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<(), Stop> {
+        self.wire.execute(sql, parameters).await.map_err(|error| Stop::of(error).while_recording())
     }
 
     /// Tells a refusal of the SQL from trouble with the server.
-    async fn judge<T>(
-        &self,
-        outcome: Result<T, MigrateError>,
-        doing: &str,
-    ) -> Result<Option<Refusal>, Error> {
-        let (error, moment) = match outcome {
-            Ok(_) => return Ok(None),
-            Err(MigrateError::ExecuteMigration(error, _)) => (error, Moment::File),
-            Err(MigrateError::Execute(error)) => (error, Moment::Recording),
-            Err(other) => return Err(Error::Lost { doing: doing.into(), cause: other.to_string() }),
+    async fn judge(&mut self, outcome: Result<(), Stop>, doing: &str) -> Result<Option<Refusal>, Error> {
+        let error = match outcome {
+            Ok(()) => return Ok(None),
+            Err(Stop::Refused(refusal)) if !refusal.cuts_connection() => return Ok(Some(refusal)),
+            Err(Stop::Refused(refusal)) => Error::Lost { doing: doing.into(), cause: refusal.message },
+            // A server in trouble says so; a connection that merely ended says nothing.
+            Err(Stop::Broken(error)) if error.as_db_error().is_some() => {
+                return Err(lost_session(doing, &error));
+            }
+            Err(Stop::Broken(error)) if !self.wire.is_closed() => {
+                let refusal = Refusal::unanswerable(&error);
+                self.wire = self.target.wire(&self.role, &[]).await?;
+                return Ok(Some(refusal));
+            }
+            Err(Stop::Broken(error)) => lost_session(doing, &error),
         };
-        match Refusal::of(error) {
-            Ok(refusal) if !refusal.cuts_connection() => Ok(Some(refusal.during(moment))),
-            Ok(_) if self.target.is_alive().await => Ok(Some(Refusal::connection_cut())),
-            Ok(refusal) => Err(Error::Lost { doing: doing.into(), cause: refusal.message }),
-            Err(sqlx::Error::Database(trouble)) => Err(lost(doing, &sqlx::Error::Database(trouble))),
-            Err(_) if self.target.is_alive().await => Ok(Some(Refusal::connection_cut())),
-            Err(error) => Err(lost(doing, &error)),
+        if self.target.is_alive().await { Ok(Some(Refusal::connection_cut())) } else { Err(error) }
+    }
+}
+
+impl Stop {
+    fn of(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error().and_then(Refusal::said_by) {
+            Some(refusal) => Self::Refused(refusal),
+            None => Self::Broken(error),
         }
     }
+
+    /// It was not the file.
+    fn while_recording(self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.during(Moment::Recording)),
+            broken @ Self::Broken(_) => broken,
+        }
+    }
+}
+
+/// What has happened to a session; the text never holds an address.
+pub(crate) fn lost_session(doing: &str, error: &tokio_postgres::Error) -> Error {
+    let said = error.as_db_error().map(|it| it.message().to_owned());
+    Error::Lost { doing: doing.into(), cause: said.unwrap_or_else(|| error.to_string()) }
 }
 
 /// The plan leaves such files out.

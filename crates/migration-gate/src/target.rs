@@ -8,8 +8,9 @@ use crate::{
     error::Error,
     project::{Project, Roles},
     refusal::Refusal,
-    session::Session,
+    session::{Session, lost_session},
     statements::line_at,
+    wire::Wire,
 };
 
 /// One database on one server.
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) struct Target {
     /// As superuser, in the database that the server began with.
     server: PgConnectOptions,
+    /// That superuser's, where the address has one.
+    password: Option<Vec<u8>>,
     database: String,
 }
 
@@ -32,7 +35,10 @@ impl Target {
                 "the server's address is not of the form `postgres://USER@HOST:PORT/DATABASE`".into(),
             )
         })?;
-        Ok(Self { server, database: database.into() })
+        let password = tokio_postgres::Config::from_str(admin_url)
+            .ok()
+            .and_then(|it| it.get_password().map(<[u8]>::to_vec));
+        Ok(Self { server, password, database: database.into() })
     }
 
     /// A second database, in which history can be run again.
@@ -42,7 +48,7 @@ impl Target {
 
     /// The name of a further database on the same server, for a check that must not touch this one.
     pub(crate) fn beside(&self, suffix: &str) -> Self {
-        Self { server: self.server.clone(), database: format!("{}_{suffix}", self.database) }
+        Self { database: format!("{}_{suffix}", self.database), ..self.clone() }
     }
 
     /// Makes a copy of this database, which nobody may be connected to.
@@ -132,17 +138,22 @@ impl Target {
         role: &str,
         settings: &[(&str, &str)],
     ) -> Result<Session<'_>, Error> {
-        let options =
-            self.server.clone().username(role).database(&self.database).options(settings.iter().copied());
-        match options.connect().await {
-            Ok(connection) => Ok(Session::new(self, role, connection)),
-            Err(sqlx::Error::Database(refused)) => Err(Error::Configuration(format!(
+        Ok(Session::new(self, role, self.wire(role, settings).await?))
+    }
+
+    /// The connection under such a login.
+    pub(crate) async fn wire(&self, role: &str, settings: &[(&str, &str)]) -> Result<Wire, Error> {
+        let server = self.server.clone().username(role).database(&self.database);
+        Wire::connect(&server, self.password.as_deref(), settings).await.map_err(|error| match error
+            .as_db_error()
+        {
+            Some(refused) => Error::Configuration(format!(
                 "role `{role}` cannot log in to the scratch database: {}; let the prelude make it with `LOGIN` and \
                  `CONNECT`, on a server that trusts local connections",
                 refused.message()
-            ))),
-            Err(error) => Err(lost(&format!("logging in as `{role}`"), &error)),
-        }
+            )),
+            None => lost_session(&format!("logging in as `{role}`"), &error),
+        })
     }
 
     /// Runs the prelude, and makes the roles where no prelude does. Returns what people should know.
