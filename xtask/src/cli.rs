@@ -40,6 +40,11 @@ pub(crate) enum Command {
     /// The migration gate
     #[command(subcommand)]
     Migrations(MigrationsCommand),
+    /// The workflows of Gitea Actions: write them, replay them, name their contexts
+    Workflows(WorkflowsArgs),
+    /// The hook that runs the cheap part of the gate before a push
+    #[command(subcommand)]
+    Hooks(HooksCommand),
     /// Runtime images and the bases that they are built from
     #[command(subcommand)]
     Images(ImagesCommand),
@@ -105,6 +110,38 @@ pub(crate) enum ImagesCommand {
     Build,
     /// Make sure of the base images: pull them, or make stand-ins from packages
     Bases,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct WorkflowsArgs {
+    /// Write nothing; say where the files are not what the step table asks for
+    #[arg(long)]
+    pub(crate) check: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<WorkflowsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkflowsCommand {
+    /// Run the jobs' lines in a clean clone as a host runner does, and compare with the local verdict
+    Replay {
+        /// One job, with what it needs; all without
+        #[arg(value_name = "JOB")]
+        job: Option<String>,
+    },
+    /// Print the status contexts that branch protection should require
+    Contexts,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HooksCommand {
+    /// Install the pre-push hook
+    Install {
+        /// Remove it again
+        #[arg(long)]
+        uninstall: bool,
+    },
 }
 
 fn step_names() -> PossibleValuesParser {

@@ -9,13 +9,16 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    cli::{CiArgs, Cli, Command, DbCommand, ImagesCommand, MessageFormat, MigrationsCommand, TestArgs},
+    cli::{
+        CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, MessageFormat, MigrationsCommand,
+        TestArgs, WorkflowsArgs, WorkflowsCommand,
+    },
     config::ConfigError,
     context::Context,
     doctor,
     engine::{self, OnFailure, Plan},
     events::{Listener, RunRecord},
-    images, interrupt,
+    hooks, images, interrupt,
     lock::RunLock,
     outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, Status, StepError, StepResult},
     process::{Log, ProcessError},
@@ -23,7 +26,7 @@ use crate::{
     setup,
     steps::{self, Lane, STEPS, Step},
     terminal::{Json, Plain},
-    tools,
+    tools, workflows,
 };
 
 /// Runs what was typed and returns the exit code.
@@ -53,7 +56,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Ci(args) => ci(&cx, &args),
         Command::Test(args) => test(&cx, args),
         Command::Doctor { fix: true } => {
-            let steps: Vec<_> = all().into_iter().filter(|step| (step.skip)(&cx).is_none()).collect();
+            let steps: Vec<_> =
+                Step::all(&cx).into_iter().filter(|step| (step.skip)(&cx).is_none()).collect();
             set_up(&cx, &steps)?;
             doctor::run(&cx)
         }
@@ -65,6 +69,36 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Command::Migrations(MigrationsCommand::Check) => {
             Ok(gate(&cx, Wanted::step("migrations"), &as_in_the_table)?.verdict.exit_code())
+        }
+        Command::Workflows(WorkflowsArgs { command: None, check: true }) => {
+            Ok(gate(&cx, Wanted::step("workflows"), &as_in_the_table)?.verdict.exit_code())
+        }
+        Command::Workflows(WorkflowsArgs { command: None, check: false }) => {
+            let changed = workflows::refresh(&cx)?;
+            changed.iter().for_each(|path| say(path));
+            if changed.is_empty() {
+                say("the workflows are what the step table asks for");
+            }
+            Ok(EXIT_GREEN)
+        }
+        Command::Workflows(WorkflowsArgs { command: Some(WorkflowsCommand::Contexts), .. }) => {
+            workflows::contexts(&cx).iter().for_each(|context| say(context));
+            Ok(EXIT_GREEN)
+        }
+        Command::Workflows(WorkflowsArgs { command: Some(WorkflowsCommand::Replay { job }), .. }) => {
+            let _lock = lock(&cx)?;
+            workflows::replay(&cx, job.as_deref(), &mut say)
+        }
+        Command::Hooks(HooksCommand::Install { uninstall: false }) => {
+            say(&format!("installed {}", hooks::install(&cx)?));
+            Ok(EXIT_GREEN)
+        }
+        Command::Hooks(HooksCommand::Install { uninstall: true }) => {
+            match hooks::uninstall(&cx)? {
+                Some(path) => say(&format!("removed {path}")),
+                None => say("there is no hook"),
+            }
+            Ok(EXIT_GREEN)
         }
         Command::Images(ImagesCommand::Build) => alone(&cx, "images", "the images are built", &images::build),
         Command::Images(ImagesCommand::Bases) => alone(&cx, "images", "the bases are there", &images::bases),
@@ -120,8 +154,7 @@ fn gate(
     wanted: Wanted,
     run: &dyn Fn(&Step, &Context, &Log) -> StepResult,
 ) -> anyhow::Result<RunRecord> {
-    let _lock =
-        RunLock::take(cx, |holder| eprintln!("another run holds this checkout ({holder}); waiting for it"))?;
+    let _lock = lock(cx)?;
     engine::clear_logs(cx, &wanted.steps)
         .map_err(|error| anyhow::anyhow!("cannot write `{}`: {error}", cx.shown(&cx.target())))?;
     let applicable: Vec<&'static Step> =
@@ -138,6 +171,11 @@ fn gate(
         MessageFormat::Json => Box::new(Json(io::stdout())),
     };
     engine::run(cx, plan, &mut [&mut report, terminal.as_mut()])
+}
+
+/// One run at a time in a checkout.
+fn lock(cx: &Context) -> anyhow::Result<RunLock> {
+    RunLock::take(cx, |holder| eprintln!("another run holds this checkout ({holder}); waiting for it"))
 }
 
 /// What a person types to run a step of this workspace again.
@@ -201,10 +239,6 @@ fn alone(
         say(done);
     }
     Ok(run.verdict.exit_code())
-}
-
-fn all() -> Vec<&'static Step> {
-    STEPS.iter().collect()
 }
 
 fn names(steps: &[&'static Step]) -> Vec<&'static str> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// Where the configuration lies, relative to the workspace's root.
 pub(crate) const CONFIG_FILE: &str = ".config/xtask.toml";
@@ -15,6 +15,9 @@ pub(crate) struct Config {
     pub(crate) roles: Roles,
     pub(crate) migrations: Migrations,
     pub(crate) images: Images,
+    pub(crate) secrets: Secrets,
+    pub(crate) workflows: Workflows,
+    pub(crate) release: Release,
     /// Without this table there are no rules to judge.
     pub(crate) house: Option<House>,
 }
@@ -70,6 +73,57 @@ pub(crate) struct Base {
     pub(crate) argument: Option<String>,
 }
 
+/// What the scanner takes for a credential and is none.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct Secrets {
+    pub(crate) allow: Vec<Allowed>,
+}
+
+/// A file that may hold what looks like a credential.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Allowed {
+    /// Relative to the workspace's root.
+    pub(crate) file: String,
+    /// Why it is none; whoever reads the entry must be able to agree.
+    #[serde(deserialize_with = "reason")]
+    #[expect(dead_code, reason = "it is written for people, and must be there")]
+    reason: String,
+}
+
+/// The workflow files of Gitea Actions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct Workflows {
+    /// Label of the host runners that judge.
+    pub(crate) runs_on: String,
+    /// Label of the runner that may publish.
+    pub(crate) release_runs_on: String,
+    /// Branches whose pushes are judged; pull requests always are.
+    pub(crate) branches: Vec<String>,
+    /// Whether a job first installs what its runner lacks.
+    pub(crate) setup: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct Release {
+    /// Who pushes images.
+    pub(crate) publisher: Publisher,
+}
+
+/// The one place that images are pushed from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Publisher {
+    /// Whoever runs `cargo xtask release --execute`.
+    #[default]
+    Local,
+    /// A workflow that starts at the tag.
+    Gitea,
+}
+
 /// The architecture's own rules.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -108,6 +162,17 @@ impl Default for Images {
     }
 }
 
+impl Default for Workflows {
+    fn default() -> Self {
+        Self {
+            runs_on: "rust-host".into(),
+            release_runs_on: "rust-release".into(),
+            branches: vec!["main".into(), "develop".into()],
+            setup: true,
+        }
+    }
+}
+
 impl Default for House {
     fn default() -> Self {
         Self {
@@ -117,6 +182,15 @@ impl Default for House {
             never: BTreeMap::new(),
         }
     }
+}
+
+/// A reason that says something.
+fn reason<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    let reason = String::deserialize(value)?;
+    if reason.trim().is_empty() {
+        return Err(D::Error::custom("`reason` is empty; say why the entry may stand"));
+    }
+    Ok(reason)
 }
 
 /// A configuration that cannot be used; the message names file, line, key and the nearest valid key.

@@ -128,6 +128,10 @@ mod tests {
           missing  ca-certificates  lets cargo trust the registry
                                     apt-get install --no-install-recommends ca-certificates
           ok       rustfmt          /bin/cargo-fmt
+          missing  ripsecrets       looks for credentials
+                                    cargo install --locked ripsecrets@0.1.11
+          missing  cargo-deny       judges licences, sources and advisories
+                                    cargo install --locked cargo-deny@0.20.2
           ok       clippy           /bin/cargo-clippy
           missing  cargo-nextest    runs the tests
                                     cargo install --locked cargo-nextest@0.9.143 --no-default-features --features default-no-update
@@ -150,7 +154,7 @@ mod tests {
           missing  kill             sends the signals of the tests
                                     apt-get install --no-install-recommends procps
 
-        11 things are missing; `cargo xtask doctor --fix` gets them all.
+        13 things are missing; `cargo xtask doctor --fix` gets them all.
         ");
     }
 

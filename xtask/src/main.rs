@@ -9,6 +9,7 @@ mod context;
 mod doctor;
 mod engine;
 mod events;
+mod hooks;
 mod images;
 mod interrupt;
 mod lock;
@@ -23,6 +24,7 @@ mod steps;
 mod terminal;
 mod tools;
 mod watchdog;
+mod workflows;
 
 use std::process::ExitCode;
 

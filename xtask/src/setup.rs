@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(plan.components, ["rustfmt", "clippy"]);
         assert_eq!(
             plan.crates.iter().map(|it| it.folder()).collect::<Vec<_>>(),
-            ["cargo-nextest-0.9.143", "sqlx-cli-0.9.0"]
+            ["ripsecrets-0.1.11", "cargo-deny-0.20.2", "cargo-nextest-0.9.143", "sqlx-cli-0.9.0"]
         );
     }
 

@@ -4,11 +4,14 @@
 //! and the documentation derive from the table or are checked against it.
 
 mod clippy;
+mod deny;
 mod fmt;
 mod house;
 pub(crate) mod migrations;
+mod secrets;
 pub(crate) mod sqlx;
 pub(crate) mod test;
+mod workflows;
 
 use serde::Serialize;
 
@@ -28,6 +31,21 @@ pub(crate) enum Lane {
     Image,
 }
 
+impl Lane {
+    /// In the order in which the table has them.
+    pub(crate) const ALL: [Self; 4] = [Self::Source, Self::Compile, Self::Database, Self::Image];
+
+    /// As reports and workflows spell it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Compile => "compile",
+            Self::Database => "database",
+            Self::Image => "image",
+        }
+    }
+}
+
 /// One step of the gate.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -45,7 +63,10 @@ pub(crate) struct Step {
 #[rustfmt::skip] // a line a step
 pub(crate) const STEPS: &[Step] = &[
     Step { name: "fmt",        lane: Lane::Source,   proves: "the sources are formatted",                                   fix: Some("cargo fmt --all"),                                        skip: never,                run: fmt::check },
+    Step { name: "workflows",  lane: Lane::Source,   proves: "the workflow files are what the step table writes",           fix: Some("cargo xtask workflows"),                                  skip: workflows::skip,      run: workflows::check },
     Step { name: "house",      lane: Lane::Source,   proves: "the architecture's own rules hold",                           fix: None,                                                           skip: house::skip,          run: house::check },
+    Step { name: "secrets",    lane: Lane::Source,   proves: "no credential is in the tree or in the commits since the base", fix: None,                                                          skip: never,                run: secrets::check },
+    Step { name: "deny",       lane: Lane::Source,   proves: "licences, crates and sources are allowed, advisories are known", fix: None,                                                        skip: deny::skip,           run: deny::check },
     Step { name: "clippy",     lane: Lane::Compile,  proves: "clippy and rustc have no warning",                            fix: Some("cargo clippy --fix --allow-dirty --workspace --all-targets"), skip: never,                run: clippy::check },
     Step { name: "test",       lane: Lane::Compile,  proves: "tests and doctests pass, on a real Postgres",                 fix: None,                                                           skip: never,                run: test::check },
     Step { name: "sqlx",       lane: Lane::Database, proves: "`.sqlx` holds what the queries say against the schema",       fix: Some("cargo xtask db prepare"),                                 skip: sqlx::skip,           run: sqlx::check },
@@ -54,6 +75,11 @@ pub(crate) const STEPS: &[Step] = &[
 ];
 
 impl Step {
+    /// Every step of this workspace's gate.
+    pub(crate) fn all(_: &Context) -> Vec<&'static Self> {
+        STEPS.iter().collect()
+    }
+
     /// The named steps in the table's order; all without names.
     pub(crate) fn selected(names: &[String]) -> Vec<&'static Self> {
         STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect()

@@ -109,6 +109,22 @@ const SQLX: PinnedCrate = PinnedCrate {
     features: &["postgres"],
 };
 
+const DENY: PinnedCrate = PinnedCrate {
+    name: "cargo-deny",
+    version: "0.20.2",
+    program: "cargo-deny",
+    ask: &["--version"],
+    features: &[],
+};
+
+const RIPSECRETS: PinnedCrate = PinnedCrate {
+    name: "ripsecrets",
+    version: "0.1.11",
+    program: "ripsecrets",
+    ask: &["--version"],
+    features: &[],
+};
+
 /// Where systems keep the certificate authorities that they trust.
 const CERTIFICATES: &[&str] =
     &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
@@ -121,10 +137,12 @@ const IMAGES: &[Use] = &[Use::Step("images")];
 
 #[rustfmt::skip] // a line a tool
 pub(crate) const TOOLS: &[Tool] = &[
-    tool("git",              "reads what is committed and what changed",      &[Use::Build, Use::Step("fmt"), Use::Step("house")], Probe::Programs(&["git"]),                         packages(&["git"])),
+    tool("git",              "reads what is committed and what changed",      &[Use::Build, Use::Step("fmt"), Use::Step("house"), Use::Step("secrets")], Probe::Programs(&["git"]),                         packages(&["git"])),
     tool("cc",               "links what cargo builds",                       &[Use::Build],            Probe::Programs(&["cc"]),                                                     packages(&["gcc", "libc6-dev"])),
     tool("ca-certificates",  "lets cargo trust the registry",                 &[Use::Build],            Probe::OneOf(CERTIFICATES),                                                   packages(&["ca-certificates"])),
     tool("rustfmt",          "formats the sources",                           &[Use::Step("fmt")],      Probe::Toolchain(&["cargo-fmt", "rustfmt"]),                                  Source::Component("rustfmt")),
+    tool("ripsecrets",       "looks for credentials",                         &[Use::Step("secrets")],  Probe::Pinned,                                                                Source::Crate(RIPSECRETS)),
+    tool("cargo-deny",       "judges licences, sources and advisories",       &[Use::Step("deny")],     Probe::Pinned,                                                                Source::Crate(DENY)),
     tool("clippy",           "finds mistakes that compile",                   &[Use::Step("clippy")],   Probe::Toolchain(&["cargo-clippy", "clippy-driver"]),                         Source::Component("clippy")),
     tool("cargo-nextest",    "runs the tests",                                &[Use::Step("test")],     Probe::Pinned,                                                                Source::Crate(NEXTEST)),
     tool("cargo-sqlx",       "compares the queries with the schema",          &[Use::Step("sqlx")],     Probe::Pinned,                                                                Source::Crate(SQLX)),
@@ -192,7 +210,7 @@ impl Demand {
             Use::Database => self.database,
             _ if self.own_tests => true,
             Use::Step(name) => has(name),
-            Use::Build => ["clippy", "test", "sqlx", "migrations", "images"].into_iter().any(has),
+            Use::Build => ["deny", "clippy", "test", "sqlx", "migrations", "images"].into_iter().any(has),
             Use::OwnTests => false,
         }
     }

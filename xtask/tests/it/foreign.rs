@@ -37,14 +37,17 @@ fn a_workspace_without_services_or_database_is_judged_by_what_it_has() {
     let said = project.xtask(&["ci"]);
     insta::assert_snapshot!(project.masked(&said.stdout), @"
     fmt         ok         <time>
+    workflows   skipped    no `.gitea/workflows`; `cargo xtask workflows` writes the workflows of Gitea Actions
     house       skipped    no `[house]` in `.config/xtask.toml`
+    secrets     ok         <time>
+    deny        skipped    no `.config/deny.toml`: nothing says what is allowed
     clippy      ok         <time>
     test        ok         <time>
     sqlx        skipped    no `.sqlx`: no query is checked at compile time
     migrations  skipped    no migrations in `migrations`
     images      skipped    this workspace has no `Containerfile`
 
-    green  3 passed, 4 skipped  <time>
+    green  4 passed, 6 skipped  <time>
     ");
     assert_eq!(said.code, 0, "{}", said.stderr);
 }
@@ -55,7 +58,10 @@ fn the_plan_says_what_would_be_skipped_and_why() {
     let said = project.xtask(&["ci", "--plan"]);
     insta::assert_snapshot!(said.stdout, @"
     fmt         run   the sources are formatted
+    workflows   skip  no `.gitea/workflows`; `cargo xtask workflows` writes the workflows of Gitea Actions
     house       skip  no `[house]` in `.config/xtask.toml`
+    secrets     run   no credential is in the tree or in the commits since the base
+    deny        skip  no `.config/deny.toml`: nothing says what is allowed
     clippy      run   clippy and rustc have no warning
     test        run   tests and doctests pass, on a real Postgres
     sqlx        skip  no `.sqlx`: no query is checked at compile time

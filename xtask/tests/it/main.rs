@@ -1,11 +1,14 @@
 //! Conversations with the built `cargo xtask`, on a copy of this workspace and on workspaces of its own.
 //!
 //! `project`: the folders that the tests talk about. `usage`: what is typed wrong. `steps`: every step goes red for its
-//! own reason. `runs`: reports, interrupts and two runs at once. `foreign`: other people's workspaces.
+//! own reason, `secrets` among them. `workflows`: what Gitea runs. `hooks`: what git runs. `runs`: reports, interrupts and two runs at once. `foreign`: other people's workspaces.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod foreign;
+mod hooks;
 mod project;
 mod runs;
+mod secrets;
 mod steps;
 mod usage;
+mod workflows;

@@ -70,7 +70,10 @@ fn an_interrupted_run_ends_with_130_and_leaves_nothing_running() {
     insta::assert_snapshot!(project.verdicts(), @"
     interrupted
     fmt passed
+    workflows skipped
     house skipped
+    secrets passed
+    deny skipped
     clippy passed
     test cancelled
     sqlx cancelled

@@ -108,6 +108,35 @@ fn a_service_that_depends_on_a_service_turns_house_red() {
 }
 
 #[test]
+fn a_licence_that_is_not_allowed_turns_deny_red_at_the_crate_that_has_it() {
+    let project = Project::copy();
+    let before = project.xtask(&["ci", "deny"]);
+    assert_eq!(before.code, 0, "{}{}", before.stdout, before.stderr);
+    project.replace(".config/deny.toml", ", \"Zlib\"", "");
+    assert_eq!(project.xtask(&["ci", "deny"]).code, 1);
+    let report = project.report();
+    // Where the database of advisories cannot be reached, a warning says so besides.
+    let findings = report["steps"][0]["findings"].as_array().unwrap().iter();
+    let refused: Vec<_> = findings.filter(|it| it["level"] == "error").collect();
+    let line = usize::try_from(refused[0]["line"].as_u64().unwrap()).unwrap();
+    assert_eq!(project.read("Cargo.lock").lines().nth(line - 1), Some("name = \"foldhash\""));
+    insta::assert_snapshot!(
+        format!("{} {} {}", refused[0]["code"], refused[0]["file"], refused[0]["message"]),
+        @r#""deny-rejected" "Cargo.lock" "`foldhash 0.2.0`: failed to satisfy license requirements: `Zlib` rejected: license is not explicitly allowed""#
+    );
+}
+
+#[test]
+fn advisories_that_nobody_could_ask_for_are_told_loudly() {
+    let project = Project::copy();
+    let said = project.command(&["ci", "deny"]).env("HTTPS_PROXY", "http://127.0.0.1:1").output().unwrap();
+    assert_eq!(said.status.code(), Some(0));
+    let findings = &project.report()["steps"][0]["findings"];
+    assert_eq!(findings[0]["code"], "advisories-not-judged", "{findings}");
+    assert!(findings[0]["message"].as_str().unwrap().contains("were NOT judged"), "{findings}");
+}
+
+#[test]
 fn a_warning_turns_clippy_red() {
     let project = Project::copy();
     project.append("crates/migrator/src/main.rs", "\nconst UNUSED: u32 = 1;\n");

@@ -14,7 +14,7 @@ fn an_unknown_step_is_answered_with_the_ones_that_exist() {
     assert_eq!(said.code, 2);
     insta::assert_snapshot!(said.stderr.trim_end(), @"
     error: invalid value 'clipy' for '[STEP]...'
-      [possible values: fmt, house, clippy, test, sqlx, migrations, images]
+      [possible values: fmt, workflows, house, secrets, deny, clippy, test, sqlx, migrations, images]
 
       tip: a similar value exists: 'clippy'
 
@@ -61,7 +61,10 @@ fn the_list_of_steps_says_what_each_proves() {
     assert_eq!(said.code, 0);
     insta::assert_snapshot!(said.stdout, @"
     fmt         source    the sources are formatted
+    workflows   source    the workflow files are what the step table writes
     house       source    the architecture's own rules hold
+    secrets     source    no credential is in the tree or in the commits since the base
+    deny        source    licences, crates and sources are allowed, advisories are known
     clippy      compile   clippy and rustc have no warning
     test        compile   tests and doctests pass, on a real Postgres
     sqlx        database  `.sqlx` holds what the queries say against the schema
