@@ -149,11 +149,7 @@ fn as_in_the_table(step: &Step, cx: &Context, log: &Log) -> StepResult {
     (step.run)(cx, log)
 }
 
-fn gate(
-    cx: &Context,
-    wanted: Wanted,
-    run: &dyn Fn(&Step, &Context, &Log) -> StepResult,
-) -> anyhow::Result<RunRecord> {
+fn gate(cx: &Context, wanted: Wanted, run: engine::Run<'_>) -> anyhow::Result<RunRecord> {
     let _lock = lock(cx)?;
     engine::clear_logs(cx, &wanted.steps)
         .map_err(|error| anyhow::anyhow!("cannot write `{}`: {error}", cx.shown(&cx.target())))?;
@@ -229,7 +225,7 @@ fn alone(
     cx: &Context,
     name: &'static str,
     done: &str,
-    work: &dyn Fn(&Context, &Log) -> StepResult,
+    work: &(dyn Fn(&Context, &Log) -> StepResult + Sync),
 ) -> anyhow::Result<u8> {
     let table = |_: &Step, cx: &Context, log: &Log| work(cx, log);
     let wanted = Wanted { command: name, ..Wanted::step(name) };

@@ -9,10 +9,28 @@ use std::{
 use anyhow::{Context as _, bail};
 use cargo_metadata::{Metadata, MetadataCommand};
 
-use crate::{config::Config, process::Process, services::Service};
+use crate::{
+    config::Config,
+    interrupt,
+    process::{Log, Process, ProcessError},
+    services::Service,
+};
 
 /// Where a scratch Postgres can be forced to come from.
 const PROVIDERS: &[&str] = &["url", "local", "container"];
+
+/// The whole workspace is selected, so that features are those of the tests and nothing compiles twice; `--examples`
+/// stands for the features that only tests ask for.
+const GATE_BUILD: &[&str] = &[
+    "build",
+    "--locked",
+    "--workspace",
+    "--bin",
+    "migration-gate",
+    "--bin",
+    "scratch-postgres",
+    "--examples",
+];
 
 /// The workspace that is judged, and the one that the tool comes from (the same, unless `-C` says otherwise).
 #[derive(Debug)]
@@ -25,7 +43,8 @@ pub(crate) struct Context {
     pub(crate) metadata: Metadata,
     /// Names what this run starts, so that it can be found and removed: the process and when it began.
     pub(crate) run_id: String,
-    tools: OnceLock<PathBuf>,
+    /// The folder of the gate's own binaries, or why there is none.
+    tools: OnceLock<Result<PathBuf, String>>,
 }
 
 impl Context {
@@ -82,23 +101,30 @@ impl Context {
         files.any(|file| file.path().extension().is_some_and(|it| it == "sql")).then_some(folder)
     }
 
-    /// The folder with the gate's own binaries, which are built on the first call of a run.
+    /// One of the gate's own binaries. The first call of a run builds them all; whoever comes meanwhile waits, and `log`
+    /// tells it.
     ///
     /// # Errors
     /// When they do not compile.
-    pub(crate) fn gate_binary(&self, name: &str) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = self.tools.get() {
-            return Ok(folder.join(name));
+    pub(crate) fn gate_binary(&self, name: &str, log: &Log) -> anyhow::Result<PathBuf> {
+        let _wait = self.tools.get().is_none().then(|| log.wait("the gate's own tools, which compile"));
+        match self.gate() {
+            Ok(folder) => Ok(folder.join(name)),
+            Err(_) if interrupt::requested() => Err(ProcessError::Interrupted.into()),
+            Err(error) => bail!("{error}"),
         }
-        let build = self.cargo().folder(&self.home).args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--package",
-            "migration-gate",
-            "--package",
-            "scratch-postgres",
-        ]);
+    }
+
+    /// Builds the gate's own binaries, or waits for whoever builds them; one that cannot is told by the steps that ask.
+    pub(crate) fn gate(&self) -> &Result<PathBuf, String> {
+        self.tools.get_or_init(|| self.build_gate().map_err(|error| format!("{error:#}")))
+    }
+
+    /// The gate's own binaries from one call of cargo.
+    fn build_gate(&self) -> anyhow::Result<PathBuf> {
+        let path = self.target().join("logs").join("gate-binaries.log");
+        let log = Log::create(&path).with_context(|| format!("cannot write `{}`", self.shown(&path)))?;
+        let build = self.cargo().folder(&self.home).args(GATE_BUILD).log(&log);
         let built = build.run()?;
         if !built.success() {
             bail!(
@@ -112,7 +138,7 @@ impl Context {
         } else {
             metadata(&self.home)?.target_directory.into_std_path_buf()
         };
-        Ok(self.tools.get_or_init(|| target.join("debug")).join(name))
+        Ok(target.join("debug"))
     }
 }
 

@@ -1,24 +1,33 @@
-//! Runs the selected steps in the table's order and tells its listeners what happens; it prints and writes nothing.
+//! Runs the selected steps, lanes side by side, and tells its listeners what happens; it prints and writes nothing.
+
+mod judge;
+mod lanes;
 
 use std::{
     collections::BTreeMap,
     fs,
-    time::{Instant, SystemTime},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use xshell::{Shell, cmd};
 
+use self::lanes::{Lanes, millis};
 use crate::{
     context::Context,
-    events::{Event, Listener, RunRecord, StepRecord},
+    events::{Event, Listener, News, RunRecord, StepRecord, What},
     interrupt,
-    outcome::{Finding, Interrupted, Level, Outcome, Status, StepError, StepResult, Verdict},
+    outcome::{Interrupted, Status, StepError, StepResult, Verdict},
     process::Log,
     steps::Step,
 };
 
-/// What the operating system says when a disk is full, in every tool's words.
-const DISK_FULL: &str = "No space left on device";
+/// How often listeners are told that time goes on.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs a step; the table's own function, unless a command narrows it.
+pub(crate) type Run<'a> = &'a (dyn Fn(&Step, &Context, &Log) -> StepResult + Sync);
 
 /// What to run, and how.
 pub(crate) struct Plan<'a> {
@@ -28,8 +37,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) on_failure: OnFailure,
     /// What this machine lacks, by step; such a step is not started.
     pub(crate) missing: BTreeMap<&'static str, StepError>,
-    /// Runs a step; the table's own function, unless a command narrows it.
-    pub(crate) run: &'a dyn Fn(&Step, &Context, &Log) -> StepResult,
+    pub(crate) run: Run<'a>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +52,7 @@ pub(crate) enum OnFailure {
 /// When a listener could not keep what it was told, such as the report on a full disk.
 pub(crate) fn run(
     cx: &Context,
-    mut plan: Plan<'_>,
+    plan: Plan<'_>,
     listeners: &mut [&mut dyn Listener],
 ) -> anyhow::Result<RunRecord> {
     let began = Instant::now();
@@ -59,117 +67,99 @@ pub(crate) fn run(
         steps: plan.steps.iter().map(|step| StepRecord::waiting(step)).collect(),
     };
     tell(listeners, &Event::RunStarted { run: &run })?;
-    let mut failed = None;
-    for (index, step) in plan.steps.iter().enumerate() {
-        if interrupt::requested() {
-            run.steps[index].reason = "interrupted".into();
-            continue;
-        }
-        if let (Some(first), OnFailure::Stop) = (failed, plan.on_failure) {
-            run.steps[index].reason = format!("`{first}` failed before; `--keep-going` runs all");
-            continue;
-        }
-        tell(listeners, &Event::StepStarted { step: step.name })?;
-        let missing = plan.missing.remove(step.name);
-        let output = judge(cx, step, missing, plan.run, &mut run.steps[index]);
-        tell(listeners, &Event::StepFinished { step: &run.steps[index], output: output.as_deref() })?;
-        if run.steps[index].status == Status::Failed {
-            failed = failed.or(Some(step.name));
+    let mut waiting = Vec::new();
+    for (record, step) in run.steps.iter_mut().zip(&plan.steps) {
+        match (step.skip)(cx) {
+            Some(reason) => {
+                record.status = Status::Skipped;
+                record.reason = reason;
+                tell(listeners, &Event::StepFinished { step: record, output: None })?;
+            }
+            None => waiting.push(*step),
         }
     }
+    let lanes = Lanes::new(cx, plan, waiting, began);
+    let told = in_lanes(&lanes, &mut run.steps, listeners);
     let interrupted = if interrupt::requested() { Interrupted::Yes } else { Interrupted::No };
     run.verdict = Verdict::of(run.steps.iter().map(|it| it.status), interrupted);
     run.duration_ms = millis(began);
+    told?;
     tell(listeners, &Event::RunFinished { run: &run })?;
     Ok(run)
 }
 
-/// Runs one step and fills its record; returns what the tool itself had to say, if that matters.
-fn judge(
-    cx: &Context,
-    step: &Step,
-    missing: Option<StepError>,
-    run: &dyn Fn(&Step, &Context, &Log) -> StepResult,
-    record: &mut StepRecord,
-) -> Option<String> {
-    if let Some(reason) = (step.skip)(cx) {
-        record.status = Status::Skipped;
-        record.reason = reason;
-        return None;
-    }
-    let began = Instant::now();
-    let path = cx.target().join("logs").join(format!("{}.log", step.name));
-    let result = match (missing, Log::create(&path)) {
-        (Some(missing), _) => Err(missing),
-        (None, Ok(log)) => {
-            record.log = cx.shown(log.path());
-            let result = run(step, cx, &log);
-            result.iter().flat_map(Outcome::findings).for_each(|it| log.line(&it.to_string()));
-            result
-        }
-        (None, Err(error)) => Err(StepError::Other(
-            anyhow::Error::new(error).context(format!("cannot write `{}`", cx.shown(&path))),
-        )),
-    };
-    record.duration_ms = millis(began);
-    settle(result, record)
-}
-
-/// Lowers a step's result into its record.
-fn settle(result: StepResult, record: &mut StepRecord) -> Option<String> {
-    record.reason = "no verdict is kept from earlier runs".into();
-    match result {
-        Ok(Outcome::Judged(findings)) => {
-            let red = findings.iter().any(|it| it.level == Level::Error);
-            record.status = if red { Status::Failed } else { Status::Passed };
-            record.findings = findings;
-            None
-        }
-        Ok(Outcome::ToolFailed { output, .. }) if output.contains(DISK_FULL) => {
-            environment(record, "the disk is full", "free some space; `df -h` shows where");
-            Some(output)
-        }
-        Ok(Outcome::ToolFailed { findings, output }) => {
-            record.status = Status::Failed;
-            record.findings = findings;
-            Some(output)
-        }
-        Ok(Outcome::Skipped(reason)) => {
-            record.status = Status::Skipped;
-            record.reason = reason;
-            None
-        }
-        Err(StepError::Interrupted) => {
-            record.status = Status::Cancelled;
-            record.reason = "interrupted".into();
-            None
-        }
-        Err(StepError::Environment { lacks, fix }) => {
-            environment(record, &lacks, &fix);
-            None
-        }
-        Err(StepError::Other(_)) if interrupt::requested() => {
-            record.status = Status::Cancelled;
-            record.reason = "interrupted".into();
-            None
-        }
-        Err(StepError::Other(error)) => {
-            let text = format!("{error:#}");
-            if text.contains(DISK_FULL) {
-                environment(record, "the disk is full", "free some space; `df -h` shows where");
-            } else {
-                environment(record, &text, "cargo xtask doctor");
+/// Runs the steps in their lanes and keeps the records as news come in.
+fn in_lanes(
+    lanes: &Lanes<'_>,
+    records: &mut [StepRecord],
+    listeners: &mut [&mut dyn Listener],
+) -> anyhow::Result<()> {
+    let (news, heard) = mpsc::channel();
+    thread::scope(|scope| {
+        let threads: Vec<_> = lanes
+            .split()
+            .map(|steps| {
+                let news = news.clone();
+                scope.spawn(move || lanes.run(steps, &news))
+            })
+            .collect();
+        drop(news);
+        // The first listener that fails decides, but the lanes are heard to their end.
+        let mut told = Ok(());
+        let mut ticked = Instant::now();
+        loop {
+            let over = threads.iter().all(thread::ScopedJoinHandle::is_finished);
+            let next = if over { heard.try_recv().ok() } else { next(&heard) };
+            if next.is_none() && over {
+                break;
             }
+            if let Some(news) = next {
+                let result = hear(news, records, listeners);
+                told = told.and(result);
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                told = told.and(tell(listeners, &Event::Tick));
+            }
+        }
+        told
+    })
+}
+
+fn next(heard: &mpsc::Receiver<News>) -> Option<News> {
+    match heard.recv_timeout(TICK) {
+        Ok(news) => Some(news),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => {
+            // All lanes are about to end.
+            thread::sleep(Duration::from_millis(1));
             None
         }
     }
 }
 
-fn environment(record: &mut StepRecord, lacks: &str, fix: &str) {
-    record.status = Status::Environment;
-    record.reason = lacks.into();
-    record.fix = Some(fix.into());
-    record.findings = vec![Finding::error("environment", lacks).fix(fix)];
+/// Keeps what a lane says in the run's record, and tells it.
+fn hear(news: News, records: &mut [StepRecord], listeners: &mut [&mut dyn Listener]) -> anyhow::Result<()> {
+    let News { step, what } = news;
+    let Some(record) = records.iter_mut().find(|it| it.name == step) else { return Ok(()) };
+    match what {
+        What::Started { at_ms } => {
+            record.started_ms = at_ms;
+            tell(listeners, &Event::StepStarted { step })
+        }
+        What::Waiting { on } => tell(listeners, &Event::StepWaiting { step, on: &on }),
+        What::Resumed => tell(listeners, &Event::StepResumed { step }),
+        What::Output(line) => tell(listeners, &Event::StepOutput { step, line: &line }),
+        What::NotStarted { reason } => {
+            record.reason = reason;
+            Ok(())
+        }
+        What::Finished { record: finished, output } => {
+            let started_ms = record.started_ms;
+            *record = StepRecord { started_ms, ..*finished };
+            tell(listeners, &Event::StepFinished { step: record, output: output.as_deref() })
+        }
+    }
 }
 
 fn tell(listeners: &mut [&mut dyn Listener], event: &Event<'_>) -> anyhow::Result<()> {
@@ -181,10 +171,6 @@ fn git(cx: &Context, arguments: &[&str]) -> Option<String> {
     let shell = Shell::new().ok()?;
     shell.change_dir(&cx.root);
     cmd!(shell, "git {arguments...}").quiet().ignore_stderr().read().ok()
-}
-
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Begins anew what earlier runs left of logs, so that a log is always this run's.

@@ -23,6 +23,8 @@ pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 pub(crate) enum Status {
     Passed,
     Failed,
+    /// Was green before on the very same inputs.
+    Cached,
     /// Does not apply to this workspace; the reason says why. A run can be green with it.
     Skipped,
     /// Not started, or stopped, because the run ended before.

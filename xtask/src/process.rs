@@ -1,11 +1,13 @@
 //! Child processes: a clean environment, a process group each, output kept in a log, and gone when the run is.
 
+mod environment;
+mod log;
+
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
     fmt,
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Read, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -14,62 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{interrupt, tools};
-
-/// Variables that a child may see. Everything else of the caller's stays out, so that a laptop and a runner agree.
-const ALLOWED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TERM",
-    "COLUMNS",
-    "TMPDIR",
-    "TZ",
-    "CI",
-    "RUSTUP_HOME",
-    "RUSTUP_AUTO_INSTALL",
-    "RUSTUP_DIST_SERVER",
-    "RUSTUP_UPDATE_ROOT",
-    "CARGO_HOME",
-    "CARGO_TARGET_DIR",
-    "CARGO_BUILD_TARGET_DIR",
-    "CARGO_BUILD_JOBS",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "SSH_AUTH_SOCK",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "DOCKER_HOST",
-    "CONTAINER_HOST",
-    "CONTAINERS_CONF",
-    "CONTAINERS_CONF_OVERRIDE",
-    "CONTAINERS_STORAGE_CONF",
-    "CONTAINERS_REGISTRIES_CONF",
-    "REGISTRY_AUTH_FILE",
-];
-
-/// Prefixes of variables that a child may see: cargo's network and registries, XDG folders, the tool's own.
-const ALLOWED_PREFIXES: &[&str] = &[
-    "CARGO_HTTP_",
-    "CARGO_NET_",
-    "CARGO_REGISTRIES_",
-    "CARGO_REGISTRY_",
-    "CARGO_SOURCE_",
-    "INSTA_",
-    "XDG_",
-    "XTASK_",
-];
+use self::environment::allowed_environment;
+pub(crate) use self::log::Log;
+use crate::interrupt;
 
 /// How much of a child's output is kept in memory, per stream; the log has all of it.
 const KEPT_BYTES: usize = 8 << 20;
@@ -103,42 +52,6 @@ impl std::error::Error for ProcessError {
         match self {
             Self::Io { source, .. } => Some(source),
             _ => None,
-        }
-    }
-}
-
-/// A step's log file; children append to it as they write.
-#[derive(Debug, Clone)]
-pub(crate) struct Log {
-    path: PathBuf,
-    file: Arc<Mutex<File>>,
-}
-
-impl Log {
-    /// Begins the log anew.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        File::create(path)?;
-        // Appending, so that a child which writes to the same file overwrites nothing.
-        let file = File::options().append(true).open(path)?;
-        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)) })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Adds a line of the tool's own.
-    pub(crate) fn line(&self, text: &str) {
-        self.write(format!("{text}\n").as_bytes());
-    }
-
-    fn write(&self, bytes: &[u8]) {
-        // A full disk must not end the run from inside a reader; the report's own write tells it.
-        if let Ok(mut file) = self.file.lock() {
-            file.write_all(bytes).ok();
         }
     }
 }
@@ -309,9 +222,13 @@ impl Reader {
         let sink = Arc::clone(&kept);
         thread::spawn(move || {
             let mut buffer = [0_u8; 16 << 10];
+            let mut lines = log.as_ref().and_then(Log::lines);
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
                 if let Some(log) = &log {
                     log.write(&buffer[..count]);
+                }
+                if let Some(lines) = &mut lines {
+                    lines.hear(&buffer[..count]);
                 }
                 if let Ok(mut kept) = sink.lock() {
                     kept.extend_from_slice(&buffer[..count]);
@@ -332,19 +249,6 @@ impl Reader {
     }
 }
 
-/// The caller's environment, reduced to what may decide nothing, plus what makes tools speak the same everywhere.
-fn allowed_environment() -> BTreeMap<OsString, OsString> {
-    let mut environment: BTreeMap<OsString, OsString> =
-        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_allowed)).collect();
-    environment.insert("LC_ALL".into(), "C.UTF-8".into());
-    environment.insert("PATH".into(), tools::path_with_tools());
-    environment
-}
-
-fn is_allowed(name: &str) -> bool {
-    ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:@,%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -362,18 +266,6 @@ mod tests {
     fn a_command_is_shown_as_a_person_would_type_it() {
         let process = Process::new("psql").args(["-c", "select 'a b'"]);
         insta::assert_snapshot!(process.display(), @r"psql -c 'select '\''a b'\'''");
-    }
-
-    #[test]
-    fn what_cargo_sets_for_xtask_and_what_points_at_a_database_stays_out() {
-        for name in
-            ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_CFG_UNIX", "RUSTFLAGS", "DATABASE_URL", "PGHOST"]
-        {
-            assert!(!is_allowed(name), "{name}");
-        }
-        for name in ["PATH", "HTTPS_PROXY", "XTASK_POSTGRES", "CARGO_REGISTRIES_ACME_INDEX"] {
-            assert!(is_allowed(name), "{name}");
-        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Listener for Report {
     fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
         match event {
             Event::RunStarted { run } | Event::RunFinished { run } => write_whole(&self.path, run),
-            Event::StepStarted { .. } | Event::StepFinished { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 }

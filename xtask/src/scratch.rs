@@ -14,7 +14,7 @@ use crate::{
     images, interrupt,
     outcome::StepError,
     podman,
-    process::{Process, ProcessError},
+    process::{Log, Process, ProcessError},
 };
 
 /// How long the server's process has to take everything away once its input closed.
@@ -39,8 +39,8 @@ impl Scratch {
     ///
     /// # Errors
     /// When no provider works (each one's reason is told), or the run is interrupted.
-    pub(crate) fn start(cx: &Context) -> Result<Self, StepError> {
-        let program = cx.gate_binary("scratch-postgres")?;
+    pub(crate) fn start(cx: &Context, log: &Log) -> Result<Self, StepError> {
+        let program = cx.gate_binary("scratch-postgres", log)?;
         let process = with_engine(cx, cx.process(&program));
         let mut child = process.spawn(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
         let group = interrupt::Group::register(&child);

@@ -46,6 +46,13 @@ impl Lane {
     }
 }
 
+/// Something that a step needs and that one place makes for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The gate's own tools, compiled; where a lane compiles, it makes them before anything else.
+    GateBinaries,
+}
+
 /// One step of the gate.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -57,21 +64,23 @@ pub(crate) struct Step {
     pub(crate) fix: Option<&'static str>,
     /// Why it does not apply to a workspace, where it does not.
     pub(crate) skip: fn(&Context) -> Option<String>,
+    /// What it needs; waited for where it is used, and that wait is told.
+    pub(crate) needs: fn(&Context) -> &'static [Need],
     pub(crate) run: fn(&Context, &Log) -> StepResult,
 }
 
 #[rustfmt::skip] // a line a step
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "fmt",        lane: Lane::Source,   proves: "the sources are formatted",                                   fix: Some("cargo fmt --all"),                                        skip: never,                run: fmt::check },
-    Step { name: "workflows",  lane: Lane::Source,   proves: "the workflow files are what the step table writes",           fix: Some("cargo xtask workflows"),                                  skip: workflows::skip,      run: workflows::check },
-    Step { name: "house",      lane: Lane::Source,   proves: "the architecture's own rules hold",                           fix: None,                                                           skip: house::skip,          run: house::check },
-    Step { name: "secrets",    lane: Lane::Source,   proves: "no credential is in the tree or in the commits since the base", fix: None,                                                          skip: never,                run: secrets::check },
-    Step { name: "deny",       lane: Lane::Source,   proves: "licences, crates and sources are allowed, advisories are known", fix: None,                                                        skip: deny::skip,           run: deny::check },
-    Step { name: "clippy",     lane: Lane::Compile,  proves: "clippy and rustc have no warning",                            fix: Some("cargo clippy --fix --allow-dirty --workspace --all-targets"), skip: never,                run: clippy::check },
-    Step { name: "test",       lane: Lane::Compile,  proves: "tests and doctests pass, on a real Postgres",                 fix: None,                                                           skip: never,                run: test::check },
-    Step { name: "sqlx",       lane: Lane::Database, proves: "`.sqlx` holds what the queries say against the schema",       fix: Some("cargo xtask db prepare"),                                 skip: sqlx::skip,           run: sqlx::check },
-    Step { name: "migrations", lane: Lane::Database, proves: "production would accept the migrations, role by role",        fix: None,                                                           skip: migrations::skip,     run: migrations::check },
-    Step { name: "images",     lane: Lane::Image,    proves: "every runtime image builds, starts, turns healthy and stops", fix: None,                                                           skip: images::skip,         run: images::check },
+    Step { name: "fmt",        lane: Lane::Source,   proves: "the sources are formatted",                                   fix: Some("cargo fmt --all"),                                        skip: never,                needs: nothing,      run: fmt::check },
+    Step { name: "workflows",  lane: Lane::Source,   proves: "the workflow files are what the step table writes",           fix: Some("cargo xtask workflows"),                                  skip: workflows::skip,      needs: nothing,      run: workflows::check },
+    Step { name: "house",      lane: Lane::Source,   proves: "the architecture's own rules hold",                           fix: None,                                                           skip: house::skip,          needs: nothing,      run: house::check },
+    Step { name: "secrets",    lane: Lane::Source,   proves: "no credential is in the tree or in the commits since the base", fix: None,                                                          skip: never,                needs: nothing,      run: secrets::check },
+    Step { name: "deny",       lane: Lane::Source,   proves: "licences, crates and sources are allowed, advisories are known", fix: None,                                                        skip: deny::skip,           needs: nothing,      run: deny::check },
+    Step { name: "clippy",     lane: Lane::Compile,  proves: "clippy and rustc have no warning",                            fix: Some("cargo clippy --fix --allow-dirty --workspace --all-targets"), skip: never,                needs: nothing,      run: clippy::check },
+    Step { name: "test",       lane: Lane::Compile,  proves: "tests and doctests pass, on a real Postgres",                 fix: None,                                                           skip: never,                needs: test::needs,  run: test::check },
+    Step { name: "sqlx",       lane: Lane::Database, proves: "`.sqlx` holds what the queries say against the schema",       fix: Some("cargo xtask db prepare"),                                 skip: sqlx::skip,           needs: the_gate,     run: sqlx::check },
+    Step { name: "migrations", lane: Lane::Database, proves: "production would accept the migrations, role by role",        fix: None,                                                           skip: migrations::skip,     needs: the_gate,     run: migrations::check },
+    Step { name: "images",     lane: Lane::Image,    proves: "every runtime image builds, starts, turns healthy and stops", fix: None,                                                           skip: images::skip,         needs: the_gate,     run: images::check },
 ];
 
 impl Step {
@@ -84,6 +93,14 @@ impl Step {
     pub(crate) fn selected(names: &[String]) -> Vec<&'static Self> {
         STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect()
     }
+}
+
+fn nothing(_: &Context) -> &'static [Need] {
+    &[]
+}
+
+fn the_gate(_: &Context) -> &'static [Need] {
+    &[Need::GateBinaries]
 }
 
 fn never(_: &Context) -> Option<String> {

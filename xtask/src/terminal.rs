@@ -32,6 +32,7 @@ impl<W: Write> Plain<W> {
         let (word, tail) = match step.status {
             Status::Passed => ("ok", took(step.duration_ms)),
             Status::Failed => ("FAILED", took(step.duration_ms)),
+            Status::Cached => ("cached", String::new()),
             Status::Skipped => ("skipped", step.reason.clone()),
             Status::Cancelled => ("cancelled", step.reason.clone()),
             Status::Environment => ("UNJUDGED", step.reason.clone()),
@@ -71,6 +72,7 @@ impl<W: Write> Plain<W> {
         let count = |status| run.steps.iter().filter(|it| it.status == status).count();
         let counts = [
             (count(Status::Passed), "passed"),
+            (count(Status::Cached), "cached"),
             (count(Status::Failed), "failed"),
             (count(Status::Environment), "could not be judged"),
             (count(Status::Skipped), "skipped"),
@@ -113,7 +115,11 @@ impl<W: Write> Plain<W> {
             Event::RunStarted { run } => {
                 self.width = run.steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
             }
-            Event::StepStarted { .. } => {}
+            Event::StepStarted { .. }
+            | Event::StepWaiting { .. }
+            | Event::StepResumed { .. }
+            | Event::StepOutput { .. }
+            | Event::Tick => {}
             Event::StepFinished { step, output } => self.step(step, *output)?,
             Event::RunFinished { run } => {
                 for step in run.steps.iter().filter(|it| it.status == Status::Cancelled && it.log.is_empty())
@@ -138,6 +144,9 @@ pub(crate) struct Json<W>(pub(crate) W);
 
 impl<W: Write> Listener for Json<W> {
     fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        if matches!(event, Event::Tick | Event::StepOutput { .. }) {
+            return Ok(());
+        }
         let line = serde_json::to_string(event)?;
         read_or_not(writeln!(self.0, "{line}").and_then(|()| self.0.flush()))
     }

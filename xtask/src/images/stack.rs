@@ -68,10 +68,11 @@ pub(super) fn judge(
 
 impl Database {
     fn start(cx: &Context, log: &Log) -> Result<Self, StepError> {
-        let scratch = Scratch::start(cx)?;
+        let scratch = Scratch::start(cx, log)?;
         let name = format!("images_{}", cx.run_id.replace('-', "_"));
         if cx.migrations().is_some() {
-            let provision = migrations::gate(cx, "provision")?.args(["--database", &name, "--ledger-only"]);
+            let provision =
+                migrations::gate(cx, log, "provision")?.args(["--database", &name, "--ledger-only"]);
             let finished = provision.env("MIGRATION_GATE_SERVER_URL", &scratch.admin_url).log(log).run()?;
             if !finished.success() {
                 let lacks = format!("no schema to start the images on: {}", migrations::said(&finished));

@@ -37,8 +37,7 @@ struct Span {
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
     // Warnings are counted here and not denied by a flag: another flag is another fingerprint, and all is checked anew.
-    let arguments =
-        ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--message-format", "json"];
+    let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--message-format", "json"];
     let finished = cx.cargo().args(arguments).log(log).run()?;
     if finished.stderr.contains("no such command: `clippy`")
         || finished.stderr.contains("'cargo-clippy' is not installed")

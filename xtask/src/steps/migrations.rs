@@ -12,7 +12,7 @@ pub(crate) fn skip(cx: &Context) -> Option<String> {
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
-    let process = with_engine(cx, gate(cx, "check")?).args(["--message-format", "json"]);
+    let process = with_engine(cx, gate(cx, log, "check")?).args(["--message-format", "json"]);
     let finished = process.log(log).run()?;
     let findings: Vec<Finding> =
         finished.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -26,10 +26,10 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
 }
 
 /// The gate's binary with what this workspace's configuration says of migrations and roles.
-pub(crate) fn gate(cx: &Context, command: &str) -> anyhow::Result<Process> {
+pub(crate) fn gate(cx: &Context, log: &Log, command: &str) -> anyhow::Result<Process> {
     let settings = &cx.config.migrations;
     let roles = &cx.config.roles;
-    let mut process = cx.process(cx.gate_binary("migration-gate")?).arg(command);
+    let mut process = cx.process(cx.gate_binary("migration-gate", log)?).arg(command);
     process = process.args(["--migrations", &settings.path]);
     process = process.args(["--owner", &roles.owner, "--deployer", &roles.deployer, "--app", &roles.app]);
     let beside = format!("{}/applied.toml", settings.path);

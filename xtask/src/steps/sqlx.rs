@@ -27,7 +27,7 @@ pub(crate) fn skip(cx: &Context) -> Option<String> {
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
-    let scratch = Scratch::start(cx)?;
+    let scratch = Scratch::start(cx, log)?;
     let finished =
         prepare(cx, &scratch, log)?.args(["--check", "--workspace", "--", "--locked"]).log(log).run()?;
     if finished.success() {
@@ -47,7 +47,7 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
 
 /// `cargo xtask db prepare`: refreshes `.sqlx`.
 pub(crate) fn refresh(cx: &Context, log: &Log) -> StepResult {
-    let scratch = Scratch::start(cx)?;
+    let scratch = Scratch::start(cx, log)?;
     let finished = prepare(cx, &scratch, log)?.args(["--workspace", "--", "--locked"]).log(log).run()?;
     if finished.success() {
         return Ok(Outcome::Judged(Vec::new()));
@@ -58,7 +58,7 @@ pub(crate) fn refresh(cx: &Context, log: &Log) -> StepResult {
 /// `cargo sqlx prepare` on a database that has all migrations, applied role by role.
 fn prepare(cx: &Context, scratch: &Scratch, log: &Log) -> Result<Process, StepError> {
     let database = "sqlx_prepare";
-    let provision = migrations::gate(cx, "provision")?.args(["--database", database]);
+    let provision = migrations::gate(cx, log, "provision")?.args(["--database", database]);
     // The address goes by the environment: a given server's may hold a password.
     let finished = provision.env("MIGRATION_GATE_SERVER_URL", &scratch.admin_url).log(log).run()?;
     match finished.code() {

@@ -9,6 +9,7 @@ use crate::{
     outcome::{Finding, Outcome, StepError, StepResult},
     process::{Log, Process},
     scratch::Scratch,
+    steps::Need,
 };
 
 /// nextest's exit codes that say that a test failed, or that the tests do not compile.
@@ -27,7 +28,7 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
 
 /// Runs nextest, and the doctests where the whole suite was asked for.
 pub(crate) fn run(cx: &Context, log: &Log, selection: &Selection) -> StepResult {
-    let scratch = if needs_postgres(cx) { Some(Scratch::start(cx)?) } else { None };
+    let scratch = if needs_postgres(cx) { Some(Scratch::start(cx, log)?) } else { None };
     let nextest = with_database(nextest(cx, selection)?, scratch.as_ref()).log(log).run()?;
     keep_junit(cx, selection)?;
     if !nextest.success() {
@@ -47,6 +48,10 @@ pub(crate) fn run(cx: &Context, log: &Log, selection: &Selection) -> StepResult 
         return Ok(Outcome::Judged(Vec::new()));
     }
     doctests(cx, log, scratch.as_ref())
+}
+
+pub(crate) fn needs(cx: &Context) -> &'static [Need] {
+    if needs_postgres(cx) { &[Need::GateBinaries] } else { &[] }
 }
 
 fn needs_postgres(cx: &Context) -> bool {

@@ -36,16 +36,16 @@ fn a_workspace_without_services_or_database_is_judged_by_what_it_has() {
     let project = library(SOUND);
     let said = project.xtask(&["ci"]);
     insta::assert_snapshot!(project.masked(&said.stdout), @"
-    fmt         ok         <time>
     workflows   skipped    no `.gitea/workflows`; `cargo xtask workflows` writes the workflows of Gitea Actions
     house       skipped    no `[house]` in `.config/xtask.toml`
-    secrets     ok         <time>
     deny        skipped    no `.config/deny.toml`: nothing says what is allowed
-    clippy      ok         <time>
-    test        ok         <time>
     sqlx        skipped    no `.sqlx`: no query is checked at compile time
     migrations  skipped    no migrations in `migrations`
     images      skipped    this workspace has no `Containerfile`
+    fmt         ok         <time>
+    secrets     ok         <time>
+    clippy      ok         <time>
+    test        ok         <time>
 
     green  4 passed, 6 skipped  <time>
     ");

@@ -1,0 +1,128 @@
+//! Lanes side by side: a thread each, in which steps run in order.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, mpsc::Sender},
+    time::Instant,
+};
+
+use super::{OnFailure, Plan, Run, judge};
+use crate::{
+    context::Context,
+    events::{News, StepRecord, Voice, What},
+    interrupt,
+    outcome::{Status, StepError},
+    process::Log,
+    steps::{Lane, Need, Step},
+};
+
+/// What the lanes of a run share.
+pub(super) struct Lanes<'a> {
+    cx: &'a Context,
+    /// Those of each lane, in the table's order.
+    lanes: Vec<Vec<&'static Step>>,
+    run: Run<'a>,
+    on_failure: OnFailure,
+    /// Whether some step needs the gate's own binaries.
+    gate_needed: bool,
+    missing: Mutex<BTreeMap<&'static str, StepError>>,
+    began: Instant,
+    /// The first step that found a fault.
+    failed: Mutex<Option<&'static str>>,
+}
+
+impl<'a> Lanes<'a> {
+    pub(super) fn new(cx: &'a Context, plan: Plan<'a>, steps: Vec<&'static Step>, began: Instant) -> Self {
+        let needs_gate = |step: &Step| {
+            (step.needs)(cx).contains(&Need::GateBinaries) && !plan.missing.contains_key(step.name)
+        };
+        Self {
+            cx,
+            gate_needed: steps.iter().any(|step| needs_gate(step)),
+            lanes: split(steps),
+            run: plan.run,
+            on_failure: plan.on_failure,
+            missing: Mutex::new(plan.missing),
+            began,
+            failed: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn split(&self) -> impl Iterator<Item = &[&'static Step]> {
+        self.lanes.iter().map(Vec::as_slice)
+    }
+
+    /// Runs one lane to its end.
+    pub(super) fn run(&self, steps: &[&'static Step], news: &Sender<News>) {
+        if self.gate_needed && steps.iter().any(|step| step.lane == Lane::Compile) {
+            // Before clippy and the tests take cargo's build directory for long.
+            self.cx.gate().as_ref().ok();
+        }
+        for step in steps {
+            let voice = Voice::new(step.name, news.clone());
+            if let Some(reason) = self.stopped() {
+                voice.say(What::NotStarted { reason });
+                continue;
+            }
+            voice.say(What::Started { at_ms: millis(self.began) });
+            let (record, output) = self.one(step, &voice);
+            if record.status == Status::Failed
+                && let Ok(mut failed) = self.failed.lock()
+            {
+                failed.get_or_insert(step.name);
+            }
+            voice.say(What::Finished { record: Box::new(record), output });
+        }
+    }
+
+    /// Why no further step starts, if so.
+    fn stopped(&self) -> Option<String> {
+        if interrupt::requested() {
+            return Some("interrupted".into());
+        }
+        let failed = self.failed.lock().ok().and_then(|it| *it);
+        let first = failed.filter(|_| self.on_failure == OnFailure::Stop)?;
+        Some(format!("`{first}` failed before; `--keep-going` runs all"))
+    }
+
+    fn one(&self, step: &Step, voice: &Voice) -> (StepRecord, Option<String>) {
+        let began = Instant::now();
+        let mut record = StepRecord::waiting(step);
+        let missing = self.missing.lock().ok().and_then(|mut it| it.remove(step.name));
+        let path = self.cx.target().join("logs").join(format!("{}.log", step.name));
+        let result = match (missing, Log::create(&path)) {
+            (Some(missing), _) => Err(missing),
+            (None, Ok(log)) => {
+                record.log = self.cx.shown(log.path());
+                let log = log.heard_by(voice.clone());
+                let result = (self.run)(step, self.cx, &log);
+                if let Ok(outcome) = &result {
+                    outcome.findings().iter().for_each(|it| log.line(&it.to_string()));
+                }
+                result
+            }
+            (None, Err(error)) => Err(StepError::Other(
+                anyhow::Error::new(error).context(format!("cannot write `{}`", self.cx.shown(&path))),
+            )),
+        };
+        record.duration_ms = millis(began);
+        record.waited_ms = voice.waited_ms();
+        let output = judge::settle(result, &mut record);
+        (record, output)
+    }
+}
+
+fn split(steps: Vec<&'static Step>) -> Vec<Vec<&'static Step>> {
+    let mut lanes: Vec<Vec<&'static Step>> = Vec::new();
+    for step in steps {
+        match lanes.iter_mut().find(|lane| lane[0].lane == step.lane) {
+            Some(lane) => lane.push(step),
+            None => lanes.push(vec![step]),
+        }
+    }
+    lanes
+}
+
+pub(super) fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

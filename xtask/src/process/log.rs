@@ -1,0 +1,101 @@
+//! A step's log: all that its children write, kept in a file and told line by line.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use crate::events::{Voice, Wait, What};
+
+/// What cargo says when somebody else holds one of its locks, before what it waits for.
+const BLOCKING: &str = "Blocking waiting for file lock on ";
+
+/// A step's log file; children append to it as they write.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    path: PathBuf,
+    file: Arc<Mutex<File>>,
+    /// Who is told of each line as it comes.
+    voice: Option<Voice>,
+}
+
+impl Log {
+    /// Begins the log anew.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        File::create(path)?;
+        // Appending, so that a child which writes to the same file overwrites nothing.
+        let file = File::options().append(true).open(path)?;
+        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)), voice: None })
+    }
+
+    /// The same log, which also tells each line and each wait.
+    pub(crate) fn heard_by(self, voice: Voice) -> Self {
+        Self { voice: Some(voice), ..self }
+    }
+
+    /// Says that the step waits for something, until the returned value is dropped.
+    pub(crate) fn wait(&self, on: &str) -> Option<Wait> {
+        self.voice.as_ref().map(|it| it.wait(on))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line of the tool's own.
+    pub(crate) fn line(&self, text: &str) {
+        self.write(format!("{text}\n").as_bytes());
+    }
+
+    /// A listener for one stream, where somebody listens.
+    pub(super) fn lines(&self) -> Option<Lines> {
+        self.voice.clone().map(Lines::new)
+    }
+
+    pub(super) fn write(&self, bytes: &[u8]) {
+        // A full disk must not end the run from inside a reader; the report's own write tells it.
+        if let Ok(mut file) = self.file.lock() {
+            file.write_all(bytes).ok();
+        }
+    }
+}
+
+/// Tells a stream's lines as they become whole, and what cargo waits for.
+pub(super) struct Lines {
+    voice: Voice,
+    begun: Vec<u8>,
+    /// From cargo's word that it waits to the next thing that it says.
+    wait: Option<Wait>,
+}
+
+impl Lines {
+    pub(super) fn new(voice: Voice) -> Self {
+        Self { voice, begun: Vec::new(), wait: None }
+    }
+
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|it| matches!(it, b'\n' | b'\r')) {
+            self.begun.extend_from_slice(part);
+            if !part.ends_with(b"\n") && !part.ends_with(b"\r") {
+                continue;
+            }
+            let begun = std::mem::take(&mut self.begun);
+            let line = String::from_utf8_lossy(&begun);
+            let line = line.trim_end();
+            if line.is_empty() {
+                continue;
+            }
+            // What it waited for before is there, whatever it says now.
+            self.wait = None;
+            if let Some((_, on)) = line.split_once(BLOCKING) {
+                self.wait = Some(self.voice.wait(&format!("cargo's lock on the {on}")));
+            }
+            self.voice.say(What::Output(line.into()));
+        }
+    }
+}
