@@ -6,6 +6,7 @@
 pub(crate) mod apply;
 mod bad_bytes;
 mod bad_version;
+mod base;
 pub(crate) mod down;
 mod edited_after_apply;
 mod ignored_file;
@@ -13,11 +14,17 @@ mod late_version;
 mod missing_applied;
 mod no_down;
 pub(crate) mod not_judged;
+mod releases;
 mod renamed_after_apply;
 mod slot_applied;
 mod slot_duplicate;
+mod waivers;
 
-use crate::{finding::Finding, project::Project};
+use crate::{
+    codes::{self, Code},
+    finding::Finding,
+    project::Project,
+};
 
 /// Checks that need no server.
 const OF_FILES: &[fn(&Project) -> Vec<Finding>] = &[
@@ -33,7 +40,31 @@ const OF_FILES: &[fn(&Project) -> Vec<Finding>] = &[
     no_down::check,
 ];
 
-/// Everything that files and ledger alone tell.
+/// What other revisions make of the files; the ledger, which is production itself, has the first word.
+const OF_LINEAGE: &[fn(&Project) -> Vec<Finding>] = &[releases::check, base::check];
+
+/// Codes that all say that a file is not what it was in its slot: one of them is enough for a file.
+const OF_PLACE: [&Code; 5] = [
+    &codes::SLOT_DUPLICATE,
+    &codes::SLOT_APPLIED,
+    &codes::EDITED_AFTER_APPLY,
+    &codes::MISSING_APPLIED,
+    &codes::RENAMED_AFTER_APPLY,
+];
+
+/// Everything that files, ledger and git alone tell.
 pub(crate) fn of_files(project: &Project) -> Vec<Finding> {
-    OF_FILES.iter().flat_map(|check| check(project)).collect()
+    let mut findings: Vec<Finding> = OF_FILES.iter().flat_map(|check| check(project)).collect();
+    for finding in OF_LINEAGE.iter().flat_map(|check| check(project)) {
+        if !findings.iter().any(|it| says_the_same(it, &finding)) {
+            findings.push(finding);
+        }
+    }
+    findings.extend(waivers::check(project));
+    findings
+}
+
+fn says_the_same(earlier: &Finding, later: &Finding) -> bool {
+    let is_of_place = |finding: &Finding| OF_PLACE.iter().any(|code| code.name == finding.code);
+    earlier.file == later.file && (earlier.code == later.code || is_of_place(earlier) && is_of_place(later))
 }

@@ -58,12 +58,18 @@ pub(crate) struct ProjectFlags {
     /// SQL that a database administrator runs first, as superuser
     #[arg(long, value_name = "FILE")]
     prelude: Option<PathBuf>,
+    /// Findings that the project lives with until a day; without it `waivers.toml` beside the migrations
+    #[arg(long, value_name = "FILE")]
+    waivers: Option<PathBuf>,
     /// A folder of prepared queries (`.sqlx`), each tried as the role of the services; may be given several times
     #[arg(long, value_name = "DIR")]
     queries: Vec<PathBuf>,
     /// The git revision that this tree will be merged into
     #[arg(long, value_name = "REV")]
     base: Option<String>,
+    /// What releases' git tags look like, such as `v*`: what one of them shipped, some production has applied
+    #[arg(long, value_name = "PATTERN")]
+    release_tags: Option<String>,
     /// The git tag of the release that production would be rolled back to
     #[arg(long, value_name = "TAG")]
     release: Option<String>,
@@ -95,8 +101,10 @@ impl ProjectFlags {
             migrations: self.migrations,
             ledger: self.ledger,
             prelude: self.prelude,
+            waivers: self.waivers,
             queries: self.queries,
             base: self.base,
+            release_tags: self.release_tags,
             release: self.release,
             all: self.all,
             roles: Roles { owner: self.owner, deployer: self.deployer, app: self.app },

@@ -34,6 +34,7 @@ pub struct Code {
 
 /// Every code, in the order in which the gate looks.
 pub static CODES: &[&Code] = &[
+    &LEDGER_UNPROVEN,
     &IGNORED_FILE,
     &BAD_VERSION,
     &BAD_BYTES,
@@ -48,6 +49,8 @@ pub static CODES: &[&Code] = &[
     &NOT_OWNER,
     &DOWN_FAILS,
     &REUP_FAILS,
+    &WAIVER_EXPIRED,
+    &WAIVER_UNUSED,
     &NOT_JUDGED,
 ];
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use crate::ledger::LedgerError;
+use crate::document::DocumentError;
 
 /// Why nothing, or not everything, could be judged. A fault in the migrations is a finding, never an error.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum Error {
     #[error("{0}")]
     Configuration(String),
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Document(#[from] DocumentError),
     #[error(transparent)]
     NoServer(#[from] scratch_postgres::Error),
     #[error(
@@ -33,7 +33,9 @@ impl Error {
     /// The exit code that scripts rely on: 2 usage or configuration, 3 environment, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Configuration(_) | Self::Ledger(_) | Self::NoServer(scratch_postgres::Error::Usage(_)) => 2,
+            Self::Configuration(_)
+            | Self::Document(_)
+            | Self::NoServer(scratch_postgres::Error::Usage(_)) => 2,
             Self::NoServer(_)
             | Self::Lost { .. }
             | Self::MissingExtension { .. }

@@ -2,8 +2,10 @@
 
 use std::{
     cmp::Ordering,
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use sha2::{Digest, Sha384};
@@ -38,7 +40,12 @@ pub struct MigrationFile {
     pub name: String,
     pub kind: Kind,
     pub bytes: Vec<u8>,
+    /// Characters that the checksum passes over.
+    pub ignored: Ignored,
 }
+
+/// Characters that sqlx leaves out of checksums: `ignored-chars` of `sqlx.toml`.
+pub type Ignored = Arc<BTreeSet<char>>;
 
 /// Something in the directory that sqlx does not take for a migration, although it looks like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +79,7 @@ pub struct Directory {
     /// By version, ups before downs, then by name.
     pub files: Vec<MigrationFile>,
     pub strays: Vec<Stray>,
+    ignored: Ignored,
 }
 
 impl Directory {
@@ -79,8 +87,8 @@ impl Directory {
     ///
     /// # Errors
     /// When the directory or a file in it cannot be read.
-    pub fn read(directory: &Path) -> Result<Self, Error> {
-        let mut found = Self::default();
+    pub fn read(directory: &Path, ignored: Ignored) -> Result<Self, Error> {
+        let mut found = Self { ignored, ..Self::default() };
         for path in entries(directory)? {
             if path.is_dir() {
                 found.strays.extend(strays_in(&path)?);
@@ -92,10 +100,15 @@ impl Directory {
         Ok(found)
     }
 
+    /// The checksum that sqlx would record for `bytes` here.
+    pub(crate) fn checksum(&self, bytes: &[u8]) -> String {
+        checksum(bytes, &self.ignored)
+    }
+
     fn add(&mut self, path: &Path) -> Result<(), Error> {
         let shown = path.display().to_string();
         let file_name = file_name(path);
-        let Some((slot, rest)) = file_name.split_once('_').filter(|(_, rest)| rest.ends_with(".sql")) else {
+        let Some((slot, name, kind)) = parts(&file_name) else {
             if looks_like_sql(&file_name) {
                 self.strays.push(Stray { path: shown, reason: StrayReason::Misnamed });
             }
@@ -105,10 +118,16 @@ impl Directory {
             self.strays.push(Stray { path: shown, reason: StrayReason::NotANumber });
             return Ok(());
         };
-        let (kind, suffix) = Kind::of(rest);
-        let name = rest.trim_end_matches(suffix).into();
         let bytes = fs::read(path).map_err(|error| Error::unreadable("the migration", path, &error))?;
-        self.files.push(MigrationFile { path: shown, version, slot: slot.into(), name, kind, bytes });
+        self.files.push(MigrationFile {
+            path: shown,
+            version,
+            slot: slot.into(),
+            name: name.into(),
+            kind,
+            bytes,
+            ignored: Arc::clone(&self.ignored),
+        });
         Ok(())
     }
 }
@@ -152,6 +171,11 @@ impl MigrationFile {
         hex(&self.digest())
     }
 
+    /// Whether sqlx would take `bytes` for this file.
+    pub(crate) fn has_content(&self, bytes: &[u8]) -> bool {
+        self.bytes == bytes || !self.ignored.is_empty() && self.checksum() == checksum(bytes, &self.ignored)
+    }
+
     /// The path that the same file would have under another number, written as `slot`.
     pub fn path_in_slot(&self, slot: &str) -> String {
         let file_name = format!("{slot}_{}{}", self.name, self.kind.suffix());
@@ -173,13 +197,34 @@ impl MigrationFile {
         self.name.replace('_', " ")
     }
 
-    /// sha384 of the bytes, as the ledger has it.
+    /// sha384 of the bytes, without what sqlx is told to ignore, as the ledger has it.
     pub(crate) fn digest(&self) -> Vec<u8> {
-        Sha384::digest(&self.bytes).to_vec()
+        digest(&self.bytes, &self.ignored)
     }
 
     fn order(&self, other: &Self) -> Ordering {
         (self.version, self.kind, &self.path).cmp(&(other.version, other.kind, &other.path))
+    }
+}
+
+/// What stands before the first `_` of a file's name, its name proper, and its kind; nothing where sqlx passes over it.
+pub(crate) fn parts(file_name: &str) -> Option<(&str, &str, Kind)> {
+    let (slot, rest) = file_name.split_once('_').filter(|(_, rest)| rest.ends_with(".sql"))?;
+    let (kind, suffix) = Kind::of(rest);
+    Some((slot, rest.trim_end_matches(suffix), kind))
+}
+
+fn checksum(bytes: &[u8], ignored: &BTreeSet<char>) -> String {
+    hex(&digest(bytes, ignored))
+}
+
+fn digest(bytes: &[u8], ignored: &BTreeSet<char>) -> Vec<u8> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !ignored.is_empty() => {
+            let kept: String = text.chars().filter(|it| !ignored.contains(it)).collect();
+            Sha384::digest(kept.as_bytes()).to_vec()
+        }
+        _ => Sha384::digest(bytes).to_vec(),
     }
 }
 

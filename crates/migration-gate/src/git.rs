@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Arc,
 };
 
 use crate::error::Error;
@@ -22,7 +23,7 @@ pub(crate) struct Repository {
 pub(crate) struct Blob {
     /// Below the directory that was asked for, with `/`.
     pub(crate) path: String,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 impl Repository {
@@ -175,9 +176,9 @@ impl Repository {
         Ok(output.split('\0').filter_map(entry).collect())
     }
 
-    fn contents<'i>(&self, ids: &[&'i str]) -> Result<BTreeMap<&'i str, Vec<u8>>, Error> {
+    fn contents<'i>(&self, ids: &[&'i str]) -> Result<BTreeMap<&'i str, Arc<[u8]>>, Error> {
         let contents = self.objects(ids)?;
-        Ok(ids.iter().zip(contents).filter_map(|(id, bytes)| Some((*id, bytes?))).collect())
+        Ok(ids.iter().zip(contents).filter_map(|(id, bytes)| Some((*id, bytes?.into()))).collect())
     }
 
     /// The contents of objects, by whatever name; nothing for one that does not exist.
@@ -319,7 +320,7 @@ mod tests {
 
     fn at(repository: &Repository, revision: &str, directory: &Path) -> Vec<(String, String)> {
         let blobs = repository.files(revision, directory).unwrap();
-        blobs.into_iter().map(|it| (it.path, text(it.bytes))).collect()
+        blobs.into_iter().map(|it| (it.path, text(it.bytes.to_vec()))).collect()
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! Entries stand in the order in which production applied them, which need not be the order of their numbers.
 
-use std::{collections::BTreeSet, fs, ops::Range, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::Error;
+use crate::{
+    document::{Document, DocumentError, did_you_mean},
+    error::Error,
+};
 
 /// Length of a sha384 in hex.
 const CHECKSUM_LENGTH: usize = 96;
-/// Below this likeness (Jaro-Winkler) another key is no plausible reading of a mistyped one.
-const LIKENESS_MIN: f64 = 0.7;
 
 /// The ledger, or an empty one where production has none yet.
 #[derive(Debug, Clone, Default)]
@@ -43,23 +44,13 @@ pub enum AppliedBy {
     Deployer,
 }
 
-/// A ledger that cannot be used; names file, line, key and the nearest valid key.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}:{line}: {message}")]
-pub struct LedgerError {
-    path: String,
-    line: u32,
-    message: String,
-}
-
 impl Ledger {
     /// Reads and validates the file at `path`.
     ///
     /// # Errors
     /// When it cannot be read or is no ledger.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|error| Error::unreadable("the ledger", path, &error))?;
-        Ok(Self::parse(&text, &path.display().to_string())?)
+        Ok(Self::parse(&Document::read("the ledger", path)?)?)
     }
 
     /// The entry of `version`.
@@ -72,22 +63,21 @@ impl Ledger {
         format!("{}:{}", self.path.as_deref().unwrap_or("the ledger"), entry.line)
     }
 
-    fn parse(text: &str, path: &str) -> Result<Self, LedgerError> {
-        let source = Source { text, path };
-        let document: Document = toml::from_str(text).map_err(|error| source.refuse_toml(&error))?;
+    pub(crate) fn parse(document: &Document) -> Result<Self, DocumentError> {
+        let raw: Raw = document.parse()?;
         let mut seen = BTreeSet::new();
-        let mut entries = Vec::with_capacity(document.migration.len());
-        for raw in document.migration {
+        let mut entries = Vec::with_capacity(raw.migration.len());
+        for raw in raw.migration {
             let version = raw.get_ref().version.clone();
-            let entry = source.entry(&raw)?;
+            let entry = entry(document, &raw)?;
             if !seen.insert(entry.version) {
                 let message =
                     format!("version {} is listed twice; production can have it only once", entry.version);
-                return Err(source.refuse(version.span(), message));
+                return Err(document.refuse(version.span(), message));
             }
             entries.push(entry);
         }
-        Ok(Self { path: Some(path.into()), entries })
+        Ok(Self { path: Some(document.path.clone()), entries })
     }
 }
 
@@ -100,7 +90,7 @@ impl Entry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct Raw {
     #[serde(default)]
     migration: Vec<Spanned<RawEntry>>,
 }
@@ -114,78 +104,43 @@ struct RawEntry {
     role: Spanned<String>,
 }
 
-/// The ledger's text and where it stands, for messages.
-struct Source<'t> {
-    text: &'t str,
-    path: &'t str,
+fn entry(document: &Document, raw: &Spanned<RawEntry>) -> Result<Entry, DocumentError> {
+    let fields = raw.get_ref();
+    if fields.name.get_ref().trim().is_empty() {
+        let message = "`name` is empty; give the name that production recorded";
+        return Err(document.refuse(fields.name.span(), message));
+    }
+    Ok(Entry {
+        version: *fields.version.get_ref(),
+        name: fields.name.get_ref().clone(),
+        checksum: checksum(document, &fields.checksum)?,
+        role: role(document, &fields.role)?,
+        line: document.line(&raw.span()),
+    })
 }
 
-impl Source<'_> {
-    fn entry(&self, raw: &Spanned<RawEntry>) -> Result<Entry, LedgerError> {
-        let fields = raw.get_ref();
-        if fields.name.get_ref().trim().is_empty() {
-            return Err(
-                self.refuse(fields.name.span(), "`name` is empty; give the name that production recorded")
-            );
-        }
-        let checksum = fields.checksum.get_ref();
-        if checksum.len() != CHECKSUM_LENGTH || !checksum.bytes().all(|it| it.is_ascii_hexdigit()) {
-            let message = format!(
-                "`checksum` is not a sha384 in hex ({CHECKSUM_LENGTH} digits); `sha384sum FILE` prints the one of a file"
-            );
-            return Err(self.refuse(fields.checksum.span(), message));
-        }
-        Ok(Entry {
-            version: *fields.version.get_ref(),
-            name: fields.name.get_ref().clone(),
-            checksum: checksum.to_ascii_lowercase(),
-            role: self.role(&fields.role)?,
-            line: self.line(raw.span().start),
-        })
+/// A sha384 in hex, in lower case.
+pub(crate) fn checksum(document: &Document, checksum: &Spanned<String>) -> Result<String, DocumentError> {
+    let hex = checksum.get_ref();
+    if hex.len() == CHECKSUM_LENGTH && hex.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return Ok(hex.to_ascii_lowercase());
     }
-
-    fn role(&self, role: &Spanned<String>) -> Result<AppliedBy, LedgerError> {
-        match role.get_ref().as_str() {
-            "owner" => Ok(AppliedBy::Owner),
-            "deployer" => Ok(AppliedBy::Deployer),
-            other => {
-                let hint = did_you_mean(other, &["owner", "deployer"]);
-                let message = format!("`role` is `{other}`, expected `owner` or `deployer`{hint}");
-                Err(self.refuse(role.span(), message))
-            }
-        }
-    }
-
-    fn refuse_toml(&self, error: &toml::de::Error) -> LedgerError {
-        let message = error.message().lines().collect::<Vec<_>>().join(" ");
-        let hint = unknown_key(&message).map(|(key, valid)| did_you_mean(key, &valid)).unwrap_or_default();
-        self.refuse(error.span().unwrap_or_default(), format!("{message}{hint}"))
-    }
-
-    fn refuse(&self, span: Range<usize>, message: impl Into<String>) -> LedgerError {
-        LedgerError { path: self.path.into(), line: self.line(span.start), message: message.into() }
-    }
-
-    fn line(&self, offset: usize) -> u32 {
-        let newlines = self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count();
-        u32::try_from(newlines + 1).unwrap_or(u32::MAX)
-    }
+    let message = format!(
+        "`checksum` is not a sha384 in hex ({CHECKSUM_LENGTH} digits); `sha384sum FILE` prints the one of a file"
+    );
+    Err(document.refuse(checksum.span(), message))
 }
 
-/// serde names the unknown key first and then the ones that it expected, all in backticks.
-fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
-    let mut keys = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
-    Some((keys.next()?, keys.collect()))
-}
-
-fn did_you_mean(word: &str, valid: &[&str]) -> String {
-    valid
-        .iter()
-        .map(|it| (strsim::jaro_winkler(word, it), it))
-        .filter(|(likeness, _)| *likeness > LIKENESS_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, it)| format!("; did you mean `{it}`?"))
-        .unwrap_or_default()
+fn role(document: &Document, role: &Spanned<String>) -> Result<AppliedBy, DocumentError> {
+    match role.get_ref().as_str() {
+        "owner" => Ok(AppliedBy::Owner),
+        "deployer" => Ok(AppliedBy::Deployer),
+        other => {
+            let hint = did_you_mean(other, ["owner", "deployer"]);
+            let message = format!("`role` is `{other}`, expected `owner` or `deployer`{hint}");
+            Err(document.refuse(role.span(), message))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +148,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        Ledger::parse(text, "migrations/applied.toml").unwrap_err().to_string()
+        Ledger::parse(&Document::new(text, "migrations/applied.toml")).unwrap_err().to_string()
     }
 
     fn entry(change: (&str, &str)) -> String {

@@ -11,21 +11,25 @@
 mod advice;
 mod checks;
 pub mod codes;
+mod document;
 mod error;
 pub mod files;
 mod finding;
 mod git;
 mod history;
 pub mod ledger;
+mod lineage;
 mod plan;
 mod project;
 mod provision;
 mod refusal;
 mod session;
+mod sqlx_config;
 mod statements;
 mod target;
 mod timestamp;
 mod upgrade;
+pub mod waivers;
 mod wire;
 
 use std::future::Future;
@@ -40,6 +44,7 @@ use crate::{
 };
 pub use crate::{
     codes::Level,
+    document::DocumentError,
     error::Error,
     finding::Finding,
     project::{Prelude, Project, Roles, Settings, Slot},
@@ -67,6 +72,11 @@ impl Report {
         self.findings.iter().any(|it| it.level == Level::Error)
     }
 
+    /// Whether everything was judged that the project's settings ask for.
+    fn is_complete(&self) -> bool {
+        self.stopped.is_none() && self.findings.iter().all(|it| it.code != codes::NOT_JUDGED.name)
+    }
+
     /// 0 clean, 1 a fault in the migrations, 2 configuration, 3 environment, 130 interrupted; a fault decides over
     /// whatever kept the rest from being judged.
     pub fn exit_code(&self) -> u8 {
@@ -81,7 +91,21 @@ impl Report {
 
 /// Judges the project in a scratch database of its own, which is gone afterwards, also when `interrupt` comes first.
 pub async fn check(project: &Project, options: &Options, interrupt: impl Future<Output = ()>) -> Report {
-    let mut report = Report { findings: checks::of_files(project), ..Report::default() };
+    let mut report = judged(project, options, interrupt).await;
+    let applied = project.waivers.apply(&mut report.findings);
+    report.notes.extend(applied.notes.iter().cloned());
+    if report.is_complete() {
+        report.findings.extend(project.waivers.unused(&applied, |code| project.judges(code)));
+    }
+    report
+}
+
+async fn judged(project: &Project, options: &Options, interrupt: impl Future<Output = ()>) -> Report {
+    let mut report = Report {
+        findings: checks::of_files(project),
+        notes: project.lineage.notes.clone(),
+        ..Report::default()
+    };
     let plan = Plan::of(project);
     if let Some(left_out) = &plan.left_out {
         report.findings.extend(not_judged::report(&left_out.files, &left_out.because));
@@ -128,7 +152,7 @@ async fn in_database(
 }
 
 async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
-    report.notes = scene.target.set_up(scene.project).await?;
+    report.notes.extend(scene.target.set_up(scene.project).await?);
     report.applied = scene.plan.applied.len();
     if upgrade::replay(scene, &[], &mut report.findings).await? == Reached::End {
         upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;

@@ -99,7 +99,7 @@ fn obstacle(project: &Project, slots: &[Slot<'_>]) -> Option<String> {
     }
     let gone: Vec<String> = slots
         .iter()
-        .filter(|slot| slot.applied.is_some() && slot.holder().is_none())
+        .filter(|slot| slot.applied.is_some() && slot.holder().is_none() && !slot.is_given_up())
         .map(|slot| slot.version.to_string())
         .collect();
     (!gone.is_empty())

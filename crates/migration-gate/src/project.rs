@@ -10,7 +10,10 @@ use crate::{
     error::Error,
     files::{Directory, Kind, MigrationFile},
     ledger::{AppliedBy, Entry, Ledger},
+    lineage::Lineage,
+    sqlx_config::SqlxConfig,
     timestamp,
+    waivers::{WAIVERS_FILE, Waivers},
 };
 
 /// Where a project's parts are, as the user said.
@@ -21,10 +24,14 @@ pub struct Settings {
     pub ledger: Option<PathBuf>,
     /// What a database administrator runs before the first migration, as superuser.
     pub prelude: Option<PathBuf>,
+    /// What the project has decided to live with; without it `waivers.toml` beside the migrations, if there is one.
+    pub waivers: Option<PathBuf>,
     /// Folders of prepared queries (`.sqlx`); each query is tried as [`Roles::app`].
     pub queries: Vec<PathBuf>,
     /// The git revision that this tree will be merged into.
     pub base: Option<String>,
+    /// What the git tags of releases look like, such as `v*`: what one of them shipped, some production has applied.
+    pub release_tags: Option<String>,
     /// The git tag of the release that production would be rolled back to.
     pub release: Option<String>,
     /// Whether what production has applied is taken back and applied again too.
@@ -49,6 +56,10 @@ pub struct Project {
     pub directory: Directory,
     pub ledger: Ledger,
     pub prelude: Option<Prelude>,
+    pub waivers: Waivers,
+    /// What the base branch and the releases hold.
+    pub(crate) lineage: Lineage,
+    pub(crate) sqlx: SqlxConfig,
     pub roles: Roles,
     /// As the user said it.
     pub settings: Settings,
@@ -69,18 +80,28 @@ pub struct Slot<'p> {
     pub downs: Vec<&'p MigrationFile>,
     /// What production has in it.
     pub applied: Option<&'p Entry>,
+    /// Whether production may have recorded other bytes than the tree's.
+    allows_alternate: bool,
+    /// Whether production may have recorded what the tree does not have.
+    allows_missing: bool,
 }
 
 impl Project {
-    /// Reads directory, ledger and prelude.
+    /// Reads directory, ledger, prelude and waivers, and what git says of base and releases.
     ///
     /// # Errors
-    /// When one of them cannot be read or the ledger is malformed.
+    /// When one of them cannot be read or is malformed, or git does not know a revision.
     pub fn read(settings: &Settings) -> Result<Self, Error> {
+        let beside = settings.migrations.join(WAIVERS_FILE);
+        let waivers = settings.waivers.clone().or_else(|| beside.is_file().then_some(beside));
+        let sqlx = SqlxConfig::of(&settings.migrations)?;
         Ok(Self {
-            directory: Directory::read(&settings.migrations)?,
+            directory: Directory::read(&settings.migrations, sqlx.ignored_chars.clone())?,
             ledger: settings.ledger.as_deref().map(Ledger::read).transpose()?.unwrap_or_default(),
             prelude: settings.prelude.as_ref().map(Prelude::read).transpose()?,
+            waivers: waivers.as_deref().map(Waivers::read).transpose()?.unwrap_or_default(),
+            lineage: Lineage::read(settings)?,
+            sqlx,
             roles: settings.roles.clone(),
             settings: settings.clone(),
         })
@@ -89,15 +110,39 @@ impl Project {
     /// Every number that a file or the ledger claims, in order.
     pub fn slots(&self) -> Vec<Slot<'_>> {
         let mut slots: BTreeMap<i64, Slot<'_>> = BTreeMap::new();
-        let empty = |version| Slot { version, ups: Vec::new(), downs: Vec::new(), applied: None };
+        let empty = |version| Slot {
+            version,
+            ups: Vec::new(),
+            downs: Vec::new(),
+            applied: None,
+            allows_alternate: false,
+            allows_missing: self.waivers.allow_missing(version),
+        };
         for entry in &self.ledger.entries {
-            slots.entry(entry.version).or_insert_with(|| empty(entry.version)).applied = Some(entry);
+            let slot = slots.entry(entry.version).or_insert_with(|| empty(entry.version));
+            slot.allows_alternate = self.waivers.allow_alternate(entry.version, &entry.checksum);
+            slot.applied = Some(entry);
         }
         for file in &self.directory.files {
             let slot = slots.entry(file.version).or_insert_with(|| empty(file.version));
             if file.kind.is_up() { slot.ups.push(file) } else { slot.downs.push(file) }
         }
         slots.into_values().collect()
+    }
+
+    /// Whether the settings let the gate find `code` at all.
+    pub(crate) fn judges(&self, code: &str) -> bool {
+        let settings = &self.settings;
+        match code {
+            it if it.starts_with("rollback-") => settings.release.is_some(),
+            it if it.starts_with("query-") || it == "missing-grant" => !settings.queries.is_empty(),
+            it if it.starts_with("down-") || it == "reup-fails" => settings.all,
+            "slot-duplicate" | "late-version" => settings.base.is_some(),
+            "slot-applied" | "edited-after-apply" | "missing-applied" | "renamed-after-apply" => {
+                settings.base.is_some() && settings.release_tags.is_some()
+            }
+            _ => true,
+        }
     }
 
     /// The role in the database that `applied_by` means.
@@ -112,7 +157,8 @@ impl Project {
     ///
     /// Each migration that has to move gets a slot of its own, so that all findings can be followed at once.
     pub(crate) fn renumber(&self, file: &MigrationFile) -> String {
-        let mut next = self.slots().iter().map(|slot| slot.version).max().unwrap_or_default();
+        let slots = self.slots().into_iter().map(|slot| slot.version);
+        let mut next = slots.chain(self.lineage.versions()).max().unwrap_or_default();
         let stamped = timestamp::is_timestamp(next);
         let mut movers: Vec<(i64, &str)> = Vec::new();
         for slot in self.slots() {
@@ -168,12 +214,18 @@ impl Prelude {
 }
 
 impl<'p> Slot<'p> {
-    /// The up that production applied, byte for byte; its name may differ.
+    /// The up that production applied, byte for byte; its name may differ. With an alternate: the up of that name.
     pub fn holder(&self) -> Option<&'p MigrationFile> {
         let entry = self.applied?;
         let same = |file: &&&MigrationFile| file.checksum() == entry.checksum;
         let named = |file: &&&MigrationFile| entry.is_named(&file.name);
-        self.ups.iter().find(|it| same(it) && named(it)).or_else(|| self.ups.iter().find(same)).copied()
+        let exact = self.ups.iter().find(|it| same(it) && named(it)).or_else(|| self.ups.iter().find(same));
+        exact.or_else(|| self.ups.iter().find(|it| self.allows_alternate && named(it))).copied()
+    }
+
+    /// Whether production has it, the tree does not, and that is said to be so.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.allows_missing && self.applied.is_some() && self.ups.is_empty()
     }
 
     /// Ups that came after the slot was taken: by production, else by the first file in it.

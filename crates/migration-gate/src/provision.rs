@@ -30,6 +30,7 @@ pub async fn provision(project: &Project, server_url: &str, database: &str, reac
     report.findings.extend(checks::of_files(project).into_iter().filter(|it| it.level == Level::Error));
     // A missing down hinders nobody who goes forward.
     report.findings.retain(|it| it.code != crate::codes::NO_DOWN.name);
+    project.waivers.apply(&mut report.findings);
     let plan = Plan::of(project);
     if let Some(left_out) = &plan.left_out {
         report.findings.extend(not_judged::report(&left_out.files, &left_out.because));

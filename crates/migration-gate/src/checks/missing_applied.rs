@@ -4,7 +4,10 @@ use crate::{codes, finding::Finding, ledger::Entry, project::Project};
 
 pub(crate) fn check(project: &Project) -> Vec<Finding> {
     let slots = project.slots();
-    let gone = slots.iter().filter(|slot| slot.ups.is_empty()).filter_map(|slot| slot.applied);
+    let gone = slots
+        .iter()
+        .filter(|slot| slot.ups.is_empty() && !slot.is_given_up())
+        .filter_map(|slot| slot.applied);
     gone.map(|entry| missing(project, entry)).collect()
 }
 

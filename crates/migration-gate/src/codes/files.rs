@@ -92,3 +92,29 @@ pub static NO_DOWN: Code = Code {
 numbers that have a down: during an incident it passes over this one in silence and reverts the one before it, \
 beneath a change that is still there. For a migration that production has already applied it is a warning.",
 };
+
+pub static LEDGER_UNPROVEN: Code = Code {
+    name: "ledger-unproven",
+    level: Level::Error,
+    title: "nothing proves that production's ledger is production's",
+    story: "A pending migration was red, because the deployer may not alter the owner's table. Somebody added it to \
+`applied.toml` as `role = \"owner\"`, the gate replayed it as owner, and was green; production refused it. Entries come \
+from the live database only: `cargo xtask migrations snapshot` reads them, without writing anything, and seals the file \
+with a digest over the entries and the database that it read. A ledger that was changed by hand does not match its seal.",
+};
+
+pub static WAIVER_EXPIRED: Code = Code {
+    name: "waiver-expired",
+    level: Level::Error,
+    title: "a waiver's last day is over",
+    story: "A waiver puts a fault off, with a reason, until a day: `expires = 2027-01-31` is the last day (UTC) on which \
+it counts. After it the fault counts again, and so does the waiver itself until somebody decides anew.",
+};
+
+pub static WAIVER_UNUSED: Code = Code {
+    name: "waiver-unused",
+    level: Level::Warning,
+    title: "a waiver, an alternate or a missing migration that nothing needs",
+    story: "What it was written for has been repaired, or it names a file that never had the fault. Left in place it would \
+cover the next fault of the same kind in silence.",
+};

@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use migration_gate::{Level, files::Directory};
+use migration_gate::{
+    Level,
+    files::{Directory, Ignored},
+};
 use tempfile::TempDir;
 
 /// What an administrator does once; several tests may do it on one server at the same time.
@@ -83,6 +86,15 @@ impl Project {
         ])
     }
 
+    /// The same without a ledger: the deployer has made nothing yet and will make everything.
+    pub(crate) fn of_pending_pairs() -> Self {
+        Self::of_pairs().without("migrations/applied.toml").pair(
+            "0001_accounts",
+            "CREATE TABLE accounts (id bigint PRIMARY KEY, name text NOT NULL);\n",
+            "DROP TABLE accounts;\n",
+        )
+    }
+
     /// Writes a file; its directory is made.
     pub(crate) fn with(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
         let path = self.root.path().join(path);
@@ -114,7 +126,7 @@ impl Project {
 
     /// Writes the ledger: these files, as they are now, in this order.
     pub(crate) fn applied(self, entries: &[(&str, &str)]) -> Self {
-        let directory = Directory::read(&self.root.path().join("migrations")).unwrap();
+        let directory = Directory::read(&self.root.path().join("migrations"), Ignored::default()).unwrap();
         let mut ledger = String::from("# what production has\n");
         for (stem, role) in entries {
             let is_it = |file: &&migration_gate::files::MigrationFile| {
@@ -131,9 +143,34 @@ impl Project {
         self.with("migrations/applied.toml", ledger)
     }
 
+    /// The checksum of an up, as production would record it.
+    pub(crate) fn checksum(&self, stem: &str) -> String {
+        let directory = Directory::read(&self.root.path().join("migrations"), Ignored::default()).unwrap();
+        let file = directory.files.iter().find(|it| it.kind.is_up() && it.path.contains(stem)).unwrap();
+        file.checksum()
+    }
+
     /// Names another role as the deployer.
     pub(crate) fn deployed_by(self, deployer: &'static str) -> Self {
         Self { deployer, ..self }
+    }
+
+    /// Runs git in the project's folder.
+    pub(crate) fn git(self, arguments: &[&str]) -> Self {
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
+        let status = Command::new("git").current_dir(self.root()).args(identity).args(arguments).status();
+        assert!(status.unwrap().success(), "git {arguments:?}");
+        self
+    }
+
+    /// Commits everything; the first commit makes the repository, with `main` checked out.
+    pub(crate) fn committed(self) -> Self {
+        let project = if self.root().join(".git").exists() {
+            self
+        } else {
+            self.git(&["init", "--quiet", "--initial-branch=main"])
+        };
+        project.git(&["add", "--all"]).git(&["commit", "--quiet", "--message=change"])
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -155,7 +192,13 @@ impl Project {
     }
 
     pub(crate) fn check(&self) -> Verdict {
-        Verdict::of(self.command("check"))
+        self.check_with(&[])
+    }
+
+    pub(crate) fn check_with(&self, flags: &[&str]) -> Verdict {
+        let mut command = self.command("check");
+        command.args(flags);
+        Verdict::of(command)
     }
 }
 
