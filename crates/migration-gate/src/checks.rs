@@ -11,6 +11,7 @@ pub(crate) mod down;
 mod edited_after_apply;
 mod ignored_file;
 mod late_version;
+pub(crate) mod locks;
 mod missing_applied;
 mod no_down;
 pub(crate) mod not_judged;

@@ -76,6 +76,12 @@ pub(crate) struct ProjectFlags {
     /// Take back and apply again also what production has applied
     #[arg(long)]
     all: bool,
+    /// A table that is and stays small: what walks or rewrites it is no finding; may be given several times
+    #[arg(long, value_name = "TABLE")]
+    small_table: Vec<String>,
+    /// The TimeZone of production's sessions, such as `Europe/Berlin`
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// The role that made what production began with
     #[arg(long, value_name = "ROLE")]
     owner: String,
@@ -107,6 +113,8 @@ impl ProjectFlags {
             release_tags: self.release_tags,
             release: self.release,
             all: self.all,
+            small_tables: self.small_table,
+            time_zone: self.time_zone,
             roles: Roles { owner: self.owner, deployer: self.deployer, app: self.app },
         }
     }

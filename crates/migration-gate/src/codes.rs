@@ -5,12 +5,13 @@
 
 mod apply;
 mod files;
+mod locks;
 
 use std::fmt;
 
 use serde::Serialize;
 
-pub use self::{apply::*, files::*};
+pub use self::{apply::*, files::*, locks::*};
 
 /// How much a finding weighs; only an error fails the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -49,6 +50,9 @@ pub static CODES: &[&Code] = &[
     &NOT_OWNER,
     &DOWN_FAILS,
     &REUP_FAILS,
+    &LOCK_SCAN,
+    &LOCK_REWRITE,
+    &BACKFILL_UNDER_LOCK,
     &WAIVER_EXPIRED,
     &WAIVER_UNUSED,
     &NOT_JUDGED,

@@ -23,11 +23,13 @@ mod plan;
 mod project;
 mod provision;
 mod refusal;
+mod rehearsal;
 mod session;
 mod sqlx_config;
 mod statements;
 mod target;
 mod timestamp;
+mod trace;
 mod upgrade;
 pub mod waivers;
 mod wire;
@@ -39,6 +41,7 @@ use scratch_postgres::{Options, Server};
 use crate::{
     checks::not_judged,
     plan::Plan,
+    rehearsal::Rehearsal,
     target::Target,
     upgrade::{Depth, Reached, Scene},
 };
@@ -144,6 +147,7 @@ async fn in_database(
     if outcome.is_err() {
         // What stopped it is said; that a server which is gone holds no database needs no word.
         drop(target.history().remove().await);
+        drop(Rehearsal::beside(&target).remove().await);
         drop(database.drop().await);
         return outcome;
     }
@@ -155,8 +159,10 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     report.notes.extend(scene.target.set_up(scene.project).await?);
     report.applied = scene.plan.applied.len();
     if upgrade::replay(scene, &[], &mut report.findings).await? == Reached::End {
-        upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
+        let rehearsal = Rehearsal::prepare(scene).await?;
+        let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
         report.pending = scene.plan.pending.len();
+        rehearsal::judge(scene, rehearsal, reached, report).await?;
     }
     Ok(())
 }

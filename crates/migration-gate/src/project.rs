@@ -37,6 +37,10 @@ pub struct Settings {
     /// Whether what production has applied is taken back and applied again too.
     pub all: bool,
     pub roles: Roles,
+    /// Tables that are and stay small: what walks or rewrites them is over in a moment.
+    pub small_tables: Vec<String>,
+    /// The TimeZone of production's sessions.
+    pub time_zone: Option<String>,
 }
 
 /// The names of the three roles in the database.

@@ -7,6 +7,7 @@ mod down;
 mod files;
 mod input;
 mod lineage;
+mod locks;
 mod outages;
 mod project;
 mod provision;

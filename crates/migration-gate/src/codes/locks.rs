@@ -1,0 +1,36 @@
+//! What a migration does to tables that are in use.
+
+use super::{Code, Level};
+
+pub static LOCK_SCAN: Code = Code {
+    name: "lock-scan",
+    level: Level::Error,
+    title: "a table in use is read from end to end while others wait for its lock",
+    story: "The statement takes a lock that writers (or everybody) wait for, and then walks the whole table: to build an \
+index, to see that a constraint holds. On the empty tables of a test it takes a millisecond; in production as long as the \
+table is large, and every request that writes there waits behind it. `CREATE INDEX ON orders (note)` stops every write to \
+`orders`; so does `ADD CONSTRAINT … CHECK …`, which stops reads too. The safe forms: `CREATE INDEX CONCURRENTLY` in a file \
+of its own (`-- no-transaction`); a constraint `NOT VALID` first, and `VALIDATE CONSTRAINT` in a later file, which lets \
+everybody work; `SET NOT NULL` after a validated `CHECK (… IS NOT NULL)`, which saves the walk. Tables that the same \
+deployment makes are left out, and so are those that `small-tables` names.",
+};
+
+pub static LOCK_REWRITE: Code = Code {
+    name: "lock-rewrite",
+    level: Level::Error,
+    title: "a table in use is written anew while everybody waits",
+    story: "The statement copies every row into new files under ACCESS EXCLUSIVE: nobody reads or writes the table until it \
+is done, and its indexes are built again. A volatile default (`DEFAULT gen_random_uuid()`), a `bigserial`, a stored generated \
+column, a change from `int` to `bigint` do it; a constant default and a longer `varchar` do not. Whether `timestamp` to \
+`timestamptz` does depends on the TimeZone of the session: name production's with `--time-zone`. The safe form is a new \
+column beside the old one, filled in batches.",
+};
+
+pub static BACKFILL_UNDER_LOCK: Code = Code {
+    name: "backfill-under-lock",
+    level: Level::Error,
+    title: "rows are rewritten while the same transaction holds a table's lock",
+    story: "A file is one transaction, and a lock is held until it ends. `ALTER TABLE orders ADD COLUMN state text; UPDATE \
+orders SET state = 'open';` takes ACCESS EXCLUSIVE for a moment's work and keeps it for as long as the UPDATE runs. Put the \
+change of the schema into one file and the rows into another one, in batches where the table is large.",
+};
