@@ -197,6 +197,12 @@ fn reason<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
 #[derive(Debug)]
 pub(crate) struct ConfigError(String);
 
+impl ConfigError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, time::Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     write::FOLDER,
 };
 use crate::{
+    config::ConfigError,
     context::Context,
     outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_RED},
     process::Log,
@@ -65,7 +66,7 @@ pub(crate) fn replay(cx: &Context, only: Option<&str>, say: &mut dyn FnMut(&str)
         }
         code = worse(code, ended);
     }
-    Ok(worse(code, replay.verdict(say)))
+    Ok(replay.verdict(code, say))
 }
 
 struct Replay<'a> {
@@ -137,9 +138,8 @@ impl Replay<'_> {
         }
     }
 
-    /// Says what the comparison came to.
-    fn verdict(&self, say: &mut dyn FnMut(&str)) -> u8 {
-        let mut code = EXIT_GREEN;
+    /// Says what the comparison came to, after jobs that ended with `code`.
+    fn verdict(&self, mut code: u8, say: &mut dyn FnMut(&str)) -> u8 {
         let mut same = 0;
         for (step, comparison) in &self.compared {
             match comparison {
@@ -174,7 +174,9 @@ fn selected<'j>(jobs: &'j [Job], only: Option<&str>) -> anyhow::Result<Vec<&'j J
     let Some(only) = only else { return Ok(jobs.iter().collect()) };
     if !jobs.iter().any(|job| job.name == only) {
         let names: Vec<&str> = jobs.iter().map(|it| it.name.as_str()).collect();
-        bail!("there is no job `{only}`; there are {}", names.join(", "));
+        return Err(
+            ConfigError::new(format!("there is no job `{only}`; there are {}", names.join(", "))).into()
+        );
     }
     let mut wanted = vec![only];
     let mut next = 0;

@@ -75,3 +75,69 @@ fn branch_protection_is_told_what_to_require() {
     ci / image (pull_request)
     ");
 }
+
+/// Everything that is in the copy, as one more commit.
+fn committed(project: &Project, message: &str) {
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+}
+
+#[test]
+fn a_runner_comes_to_the_local_verdict_in_a_clean_clone() {
+    let project = Project::copy();
+    committed(&project, "Judge this");
+    assert_eq!(project.xtask(&["ci", "fmt", "workflows", "house", "secrets", "deny"]).code, 0);
+    let said = project.xtask(&["workflows", "replay", "source"]);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    insta::assert_snapshot!(project.masked(&said.stdout), @"
+    source     ok      <time>  `cargo xtask ci --setup fmt workflows house secrets deny`
+    the runner's verdict is the local one, in 5 steps
+    ");
+    assert!(!project.root.join("target/xtask/replay").exists(), "the clone is still there");
+}
+
+#[test]
+fn a_changed_line_of_a_job_turns_the_replay_red_and_stops_what_needs_it() {
+    let project = Project::copy();
+    project.replace(
+        ".gitea/workflows/ci.yml",
+        "run: cargo xtask ci --setup fmt",
+        "run: cargo xtsk ci --setup fmt",
+    );
+    committed(&project, "Mistype a job");
+    let said = project.xtask(&["workflows", "replay"]);
+    assert_eq!(said.code, 1, "{}\n{}", said.stdout, said.stderr);
+    insta::assert_snapshot!(project.masked(&said.stdout), @"
+    source     FAILED  <time>  `cargo xtsk ci --setup fmt workflows house secrets deny` ended with 101
+        error: no such command: `xtsk`
+
+        help: a command with a similar name exists: `xtask`
+
+        help: view all installed commands with `cargo --list`
+        help: find a package to install `xtsk` with `cargo search cargo-xtsk`
+        log  target/xtask/logs/replay-source.log
+    compile    not run: it needs `source`
+    database   not run: it needs `source`
+    image      not run: it needs `source`
+    ");
+}
+
+#[test]
+fn a_job_that_does_not_exist_is_answered_with_those_that_do() {
+    let project = Project::copy();
+    committed(&project, "Judge this");
+    let said = project.xtask(&["workflows", "replay", "sauce"]);
+    assert_eq!(said.code, 2);
+    insta::assert_snapshot!(said.stderr.trim_end(), @"error: there is no job `sauce`; there are source, compile, database, image");
+}
+
+#[test]
+fn long_a_runner_comes_to_the_local_verdict_in_every_lane() {
+    let project = Project::copy();
+    committed(&project, "Judge this");
+    let local = project.xtask(&["ci"]);
+    assert_eq!(local.code, 0, "{}\n{}", local.stdout, local.stderr);
+    let said = project.xtask(&["workflows", "replay"]);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    assert!(said.stdout.ends_with("the runner's verdict is the local one, in 10 steps\n"), "{}", said.stdout);
+}
