@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
-use crate::steps::STEPS;
+use crate::{completions::Shell, steps::STEPS};
 
 /// From a commit to images: the gate, its set-up and its tools.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 pub(crate) struct Cli {
     /// Work on the cargo workspace in this folder instead of the tool's own
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     pub(crate) directory: Option<PathBuf>,
+    /// Without one the overview is shown
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,11 @@ pub(crate) enum Command {
     Log {
         #[arg(value_name = "STEP", value_parser = step_names())]
         step: String,
+    },
+    /// Write completions for a shell; `source <(cargo xtask completions bash)` loads them
+    Completions {
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: Shell,
     },
     /// What works on a scratch database
     #[command(subcommand)]
@@ -70,6 +76,9 @@ pub(crate) struct CiArgs {
     /// How to talk: `human` and `plain` for people, `json` for one event a line
     #[arg(long, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
     pub(crate) message_format: MessageFormat,
+    /// Show each step's reason, and what its tools write as they write it
+    #[arg(short, long, conflicts_with_all = ["list", "plan"])]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,6 +96,9 @@ pub(crate) struct TestArgs {
     /// Profile of `.config/nextest.toml`, such as `long`
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+    /// Show what the tools write as they write it
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// What nextest is given besides, such as a filter; doctests are left out then
     #[arg(last = true, value_name = "NEXTEST ARGUMENT")]
     pub(crate) arguments: Vec<String>,

@@ -13,19 +13,21 @@ use crate::{
         CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, MessageFormat, MigrationsCommand,
         TestArgs, WorkflowsArgs, WorkflowsCommand,
     },
+    completions,
     config::ConfigError,
     context::Context,
     doctor,
     engine::{self, OnFailure, Plan},
-    events::{Listener, RunRecord},
+    events::RunRecord,
     hooks, images, interrupt,
     lock::RunLock,
     outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, Status, StepError, StepResult},
+    overview::overview,
     process::{Log, ProcessError},
-    report::Report,
+    report::{Pages, Report},
     setup,
     steps::{self, Lane, STEPS, Step},
-    terminal::{Json, Plain},
+    terminal::{self, Detail},
     tools, workflows,
 };
 
@@ -46,13 +48,17 @@ pub(crate) fn run(cli: Cli) -> u8 {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
-    if let Command::Ci(CiArgs { list: true, .. }) = &cli.command {
+    let Some(command) = cli.command else {
+        say(overview().trim_end());
+        return Ok(EXIT_GREEN);
+    };
+    if let Command::Ci(CiArgs { list: true, .. }) = &command {
         list();
         return Ok(EXIT_GREEN);
     }
     interrupt::listen()?;
     let cx = Context::load(cli.directory.as_deref()).map_err(unusable)?;
-    match cli.command {
+    match command {
         Command::Ci(args) => ci(&cx, &args),
         Command::Test(args) => test(&cx, args),
         Command::Doctor { fix: true } => {
@@ -63,6 +69,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Command::Doctor { fix: false } => doctor::run(&cx),
         Command::Log { step } => log(&cx, &step),
+        Command::Completions { shell } => {
+            say(completions::script(shell).trim_end());
+            Ok(EXIT_GREEN)
+        }
         Command::Db(DbCommand::Prepare) => {
             let done = "`.sqlx` is what the queries say";
             alone(&cx, "sqlx", done, &steps::sqlx::refresh)
@@ -112,14 +122,22 @@ fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
         return Ok(EXIT_GREEN);
     }
     let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
-    let wanted = Wanted { command: "ci", steps, on_failure, format: args.message_format, setup: args.setup };
+    let wanted = Wanted {
+        command: "ci",
+        steps,
+        on_failure,
+        format: args.message_format,
+        detail: detail(args.verbose),
+        setup: args.setup,
+    };
     Ok(gate(cx, wanted, &as_in_the_table)?.verdict.exit_code())
 }
 
 fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
     let selection = steps::test::Selection { profile: args.profile, arguments: args.arguments };
     let narrowed = |_: &Step, cx: &Context, log: &Log| steps::test::run(cx, log, &selection);
-    let wanted = Wanted { command: "test", setup: args.setup, ..Wanted::step("test") };
+    let wanted =
+        Wanted { command: "test", setup: args.setup, detail: detail(args.verbose), ..Wanted::step("test") };
     Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())
 }
 
@@ -129,6 +147,7 @@ struct Wanted {
     steps: Vec<&'static Step>,
     on_failure: OnFailure,
     format: MessageFormat,
+    detail: Detail,
     setup: bool,
 }
 
@@ -140,9 +159,14 @@ impl Wanted {
             steps: Step::selected(&[name.into()]),
             on_failure: OnFailure::Stop,
             format: MessageFormat::Human,
+            detail: Detail::Usual,
             setup: false,
         }
     }
+}
+
+fn detail(verbose: bool) -> Detail {
+    if verbose { Detail::Verbose } else { Detail::Usual }
 }
 
 fn as_in_the_table(step: &Step, cx: &Context, log: &Log) -> StepResult {
@@ -162,25 +186,16 @@ fn gate(cx: &Context, wanted: Wanted, run: engine::Run<'_>) -> anyhow::Result<Ru
     let plan =
         Plan { command: wanted.command, steps: wanted.steps, on_failure: wanted.on_failure, missing, run };
     let mut report = Report::new(&cx.target());
-    let mut terminal: Box<dyn Listener> = match wanted.format {
-        MessageFormat::Human | MessageFormat::Plain => Box::new(Plain::new(io::stdout(), again(cx))),
-        MessageFormat::Json => Box::new(Json(io::stdout())),
-    };
-    engine::run(cx, plan, &mut [&mut report, terminal.as_mut()])
+    let mut pages = Pages::new(cx);
+    let mut terminal = terminal::listener(cx, wanted.format, wanted.detail);
+    let run = engine::run(cx, plan, &mut [&mut report, &mut pages, terminal.as_mut()])?;
+    pages.warnings.iter().for_each(|it| eprintln!("warning: {it}"));
+    Ok(run)
 }
 
 /// One run at a time in a checkout.
 fn lock(cx: &Context) -> anyhow::Result<RunLock> {
     RunLock::take(cx, |holder| eprintln!("another run holds this checkout ({holder}); waiting for it"))
-}
-
-/// What a person types to run a step of this workspace again.
-fn again(cx: &Context) -> String {
-    if cx.home == cx.root {
-        "cargo xtask ci".into()
-    } else {
-        format!("cargo xtask -C {} ci", cx.root.display())
-    }
 }
 
 /// Gets what the steps lack: tools first, then the base images, for which the tools are needed.

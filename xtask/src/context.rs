@@ -81,6 +81,15 @@ impl Context {
         self.process("cargo").env("SQLX_OFFLINE", "true").env("CARGO_TERM_COLOR", "never")
     }
 
+    /// What a person types in front of a step to run it again.
+    pub(crate) fn again(&self) -> String {
+        if self.home == self.root {
+            "cargo xtask ci".into()
+        } else {
+            format!("cargo xtask -C {} ci", self.root.display())
+        }
+    }
+
     /// A path as messages show it: relative to the workspace's root where it lies below.
     pub(crate) fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()

@@ -18,6 +18,7 @@ use crate::{
     context::Context,
     events::{Event, Listener, News, RunRecord, StepRecord, What},
     interrupt,
+    mask::masked,
     outcome::{Interrupted, Status, StepError, StepResult, Verdict},
     process::Log,
     steps::Step,
@@ -156,7 +157,8 @@ fn hear(news: News, records: &mut [StepRecord], listeners: &mut [&mut dyn Listen
         }
         What::Finished { record: finished, output } => {
             let started_ms = record.started_ms;
-            *record = StepRecord { started_ms, ..*finished };
+            *record = StepRecord { started_ms, ..*finished }.masked();
+            let output = output.as_deref().map(masked);
             tell(listeners, &Event::StepFinished { step: record, output: output.as_deref() })
         }
     }

@@ -12,6 +12,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    mask::masked,
     outcome::{Finding, Status, Verdict},
     steps::{Lane, Step},
 };
@@ -171,6 +172,18 @@ pub(crate) struct RunRecord {
 }
 
 impl StepRecord {
+    /// The record without the secrets of the environment, as it is shown and kept.
+    pub(crate) fn masked(self) -> Self {
+        let clean = |text: String| masked(&text).into_owned();
+        let findings = self.findings.into_iter().map(|it| Finding {
+            file: it.file.map(clean),
+            message: clean(it.message),
+            fix: it.fix.map(clean),
+            ..it
+        });
+        Self { findings: findings.collect(), reason: clean(self.reason), fix: self.fix.map(clean), ..self }
+    }
+
     /// A step that has not come to anything yet.
     pub(crate) fn waiting(step: &Step) -> Self {
         Self {

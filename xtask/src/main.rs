@@ -4,6 +4,7 @@
 
 mod cli;
 mod commands;
+mod completions;
 mod config;
 mod context;
 mod doctor;
@@ -13,7 +14,9 @@ mod hooks;
 mod images;
 mod interrupt;
 mod lock;
+mod mask;
 mod outcome;
+mod overview;
 mod podman;
 mod process;
 mod report;

@@ -222,11 +222,8 @@ impl Reader {
         let sink = Arc::clone(&kept);
         thread::spawn(move || {
             let mut buffer = [0_u8; 16 << 10];
-            let mut lines = log.as_ref().and_then(Log::lines);
+            let mut lines = log.as_ref().map(Log::lines);
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                if let Some(log) = &log {
-                    log.write(&buffer[..count]);
-                }
                 if let Some(lines) = &mut lines {
                     lines.hear(&buffer[..count]);
                 }
@@ -236,6 +233,7 @@ impl Reader {
                     kept.drain(..over);
                 }
             }
+            drop(lines);
             end.send(()).ok();
         });
         Self { kept, ended }

@@ -1,48 +1,103 @@
-//! `target/xtask/report.json`: the run for machines, whole on disk at every moment of the run.
+//! What a run leaves for later: `report.json`, JUnit, a Markdown summary and a page, all below `target/xtask/`.
+
+mod html;
+mod json;
+mod junit;
+mod markdown;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
-use serde::Serialize;
+pub(crate) use json::Report;
 
-use crate::events::{Event, Listener};
+use crate::{
+    context::Context,
+    events::{Event, Listener, RunRecord},
+    mask::masked,
+    outcome::Status,
+    steps,
+};
 
-/// Writes the report when the run begins and when it ends.
-///
-/// The first one says `interrupted`: that is what a run that is killed was, and no earlier green outlives it.
+/// A runner takes no summary above this size.
+const SUMMARY_BYTES: usize = 1 << 20;
+
+/// A run that ended, as the readable reports tell it.
 #[derive(Debug)]
-pub(crate) struct Report {
-    path: PathBuf,
+pub(crate) struct Told<'a> {
+    pub(crate) run: &'a RunRecord,
+    /// What the tools of failed steps said, by step.
+    pub(crate) outputs: &'a BTreeMap<&'static str, String>,
+    /// What a person types in front of a step to run it again.
+    pub(crate) again: &'a str,
 }
 
-impl Report {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self { path: folder.join("report.json") }
+/// Writes the readable reports when the run ends. What cannot be written is told, and changes no verdict.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    folder: PathBuf,
+    again: String,
+    outputs: BTreeMap<&'static str, String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Pages {
+    pub(crate) fn new(cx: &Context) -> Self {
+        Self { folder: cx.target(), again: cx.again(), outputs: BTreeMap::new(), warnings: Vec::new() }
     }
-}
 
-impl Listener for Report {
-    fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
-        match event {
-            Event::RunStarted { run } | Event::RunFinished { run } => write_whole(&self.path, run),
-            _ => Ok(()),
+    fn write(&mut self, run: &RunRecord) {
+        let told = Told { run, outputs: &self.outputs, again: &self.again };
+        let tested = run
+            .steps
+            .iter()
+            .any(|it| it.name == "test" && matches!(it.status, Status::Passed | Status::Failed));
+        let tests = tested.then(|| fs::read_to_string(steps::test::results(&self.folder)).ok()).flatten();
+        let summary = markdown::summary(&told, SUMMARY_BYTES / 2);
+        let files = [
+            ("junit.xml", junit::report(&told, tests.as_deref().map(masked).as_deref())),
+            ("summary.md", summary.clone()),
+            ("report.html", html::page(&told)),
+        ];
+        for (name, text) in files {
+            let path = self.folder.join(name);
+            if let Err(error) = fs::write(&path, text) {
+                self.warnings.push(format!("cannot write `{}`: {error}", path.display()));
+            }
+        }
+        for variable in ["GITHUB_STEP_SUMMARY", "GITEA_STEP_SUMMARY"] {
+            let Some(path) = std::env::var_os(variable).filter(|it| !it.is_empty()) else { continue };
+            match append(Path::new(&path), &summary) {
+                Ok(()) => break,
+                Err(error) => self.warnings.push(format!("cannot write the job's summary: {error}")),
+            }
         }
     }
 }
 
-/// Writes JSON beside the file and renames it into place, so that nobody reads half of it.
-pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let failed = || format!("cannot write `{}`", path.display());
-    let beside = path.with_extension("json.part");
-    let text = serde_json::to_string_pretty(value).with_context(failed)?;
-    let written = fs::write(&beside, text + "\n").and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // On a full disk neither half a report nor the one of an earlier run may stay.
-        fs::remove_file(&beside).ok();
-        fs::remove_file(path).ok();
+/// Adds to the job's summary, which earlier runs of the job may have begun, unless that would make it too large.
+fn append(path: &Path, text: &str) -> io::Result<()> {
+    let size = fs::metadata(path).map_or(0, |it| it.len());
+    if size + text.len() as u64 >= SUMMARY_BYTES as u64 {
+        return Err(io::Error::other("it would grow above 1 MiB"));
     }
-    written.with_context(failed)
+    File::options().create(true).append(true).open(path)?.write_all(text.as_bytes())
+}
+
+impl Listener for Pages {
+    fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        match event {
+            Event::StepFinished { step, output: Some(output) } => {
+                self.outputs.insert(step.name, (*output).to_owned());
+            }
+            Event::RunFinished { run } => self.write(run),
+            _ => {}
+        }
+        Ok(())
+    }
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::{context::Context, images, outcome::StepResult, process::Log};
 
 /// What a step holds while it runs; steps of one lane run in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Lane {
     /// Nothing but the sources.

@@ -7,10 +7,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::events::{Voice, Wait, What};
+use crate::{
+    events::{Voice, Wait, What},
+    mask::masked,
+};
 
 /// What cargo says when somebody else holds one of its locks, before what it waits for.
 const BLOCKING: &str = "Blocking waiting for file lock on ";
+
+/// A line that is longer is kept in pieces.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// A step's log file; children append to it as they write.
 #[derive(Debug, Clone)]
@@ -49,53 +55,65 @@ impl Log {
 
     /// Adds a line of the tool's own.
     pub(crate) fn line(&self, text: &str) {
-        self.write(format!("{text}\n").as_bytes());
+        self.write(&format!("{text}\n"));
     }
 
-    /// A listener for one stream, where somebody listens.
-    pub(super) fn lines(&self) -> Option<Lines> {
-        self.voice.clone().map(Lines::new)
+    /// What keeps and tells one stream of a child.
+    pub(super) fn lines(&self) -> Lines {
+        Lines { log: self.clone(), begun: Vec::new(), wait: None }
     }
 
-    pub(super) fn write(&self, bytes: &[u8]) {
+    /// Writes whole lines, without the secrets in them.
+    fn write(&self, text: &str) {
         // A full disk must not end the run from inside a reader; the report's own write tells it.
         if let Ok(mut file) = self.file.lock() {
-            file.write_all(bytes).ok();
+            file.write_all(masked(text).as_bytes()).ok();
         }
     }
 }
 
-/// Tells a stream's lines as they become whole, and what cargo waits for.
+/// Keeps a stream's lines and tells them as they become whole, and what cargo waits for.
 pub(super) struct Lines {
-    voice: Voice,
+    log: Log,
     begun: Vec<u8>,
     /// From cargo's word that it waits to the next thing that it says.
     wait: Option<Wait>,
 }
 
 impl Lines {
-    pub(super) fn new(voice: Voice) -> Self {
-        Self { voice, begun: Vec::new(), wait: None }
-    }
-
     pub(super) fn hear(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|it| matches!(it, b'\n' | b'\r')) {
             self.begun.extend_from_slice(part);
-            if !part.ends_with(b"\n") && !part.ends_with(b"\r") {
-                continue;
+            if part.ends_with(b"\n") || part.ends_with(b"\r") || self.begun.len() >= LONGEST_LINE {
+                self.line();
             }
-            let begun = std::mem::take(&mut self.begun);
-            let line = String::from_utf8_lossy(&begun);
-            let line = line.trim_end();
-            if line.is_empty() {
-                continue;
-            }
-            // What it waited for before is there, whatever it says now.
-            self.wait = None;
+        }
+    }
+
+    fn line(&mut self) {
+        let begun = std::mem::take(&mut self.begun);
+        let line = String::from_utf8_lossy(&begun);
+        self.log.write(&line);
+        let line = line.trim_end();
+        if line.is_empty() {
+            return;
+        }
+        // What it waited for before is there, whatever it says now.
+        self.wait = None;
+        if let Some(voice) = &self.log.voice {
             if let Some((_, on)) = line.split_once(BLOCKING) {
-                self.wait = Some(self.voice.wait(&format!("cargo's lock on the {on}")));
+                self.wait = Some(voice.wait(&format!("cargo's lock on the {on}")));
             }
-            self.voice.say(What::Output(line.into()));
+            voice.say(What::Output(masked(line).into_owned()));
+        }
+    }
+}
+
+/// What a child wrote last may have no end of line.
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.begun.is_empty() {
+            self.line();
         }
     }
 }

@@ -1,6 +1,9 @@
 //! `test`: nextest and the doctests, on a real Postgres where the workspace has a database.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -30,7 +33,7 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
 pub(crate) fn run(cx: &Context, log: &Log, selection: &Selection) -> StepResult {
     let scratch = if needs_postgres(cx) { Some(Scratch::start(cx, log)?) } else { None };
     let nextest = with_database(nextest(cx, selection)?, scratch.as_ref()).log(log).run()?;
-    keep_junit(cx, selection)?;
+    keep_results(cx, selection)?;
     if !nextest.success() {
         let output = relevant(&nextest.stderr);
         if !FAULTS.contains(&nextest.code()) {
@@ -99,15 +102,23 @@ fn with_database(process: Process, scratch: Option<&Scratch>) -> Process {
     }
 }
 
-/// The report for machines goes beside the gate's own.
-fn keep_junit(cx: &Context, selection: &Selection) -> anyhow::Result<()> {
+/// Where nextest's results of the last run of the tests are kept, for the report.
+pub(crate) fn results(folder: &Path) -> PathBuf {
+    folder.join("nextest.xml")
+}
+
+/// nextest's results go where the report finds them; those of an earlier run go.
+fn keep_results(cx: &Context, selection: &Selection) -> anyhow::Result<()> {
     let profile = selection.profile.as_deref().unwrap_or("default");
     let made: PathBuf = cx.metadata.target_directory.join("nextest").join(profile).join("junit.xml").into();
-    if made.exists() {
-        let kept = cx.target().join("junit.xml");
-        fs::rename(&made, &kept).with_context(|| format!("cannot keep `{}`", cx.shown(&kept)))?;
+    let kept = results(&cx.target());
+    let moved = if made.exists() { fs::rename(&made, &kept) } else { fs::remove_file(&kept) };
+    match moved {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot keep `{}`", cx.shown(&kept)))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// nextest lists what failed as `FAIL [   0.012s] ( 1/12) crate::binary test_name`, once as it happens and once in the end.

@@ -1,0 +1,2 @@
+# cargo's own completion calls this for `cargo xtask`.
+_cargo-xtask() { _xtask "$@" }

@@ -1,0 +1,107 @@
+//! How a run is told: a live region, plain lines or JSON, by where the output goes and what was asked for.
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+};
+
+use super::paint::Paint;
+use crate::cli::MessageFormat;
+
+/// The shape of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Finished lines, and below them what runs, redrawn in place.
+    Live,
+    /// Lines, for pipes and for terminals that cannot move the cursor.
+    Lines,
+    /// Lines for a runner's log: groups that fold, findings at their places.
+    Job,
+    /// An event a line, for programs.
+    Json,
+}
+
+/// What decides the form besides what was asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Surroundings {
+    pub(crate) terminal: bool,
+    pub(crate) dumb: bool,
+    pub(crate) job: bool,
+    pub(crate) no_color: bool,
+    pub(crate) force_color: bool,
+}
+
+impl Surroundings {
+    /// Standard output and the environment of this process.
+    pub(crate) fn here() -> Self {
+        Self::of(io::stdout().is_terminal(), |name| std::env::var_os(name))
+    }
+
+    fn of(terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| variable(name).is_some_and(|it| !it.is_empty());
+        let on = |name: &str| variable(name).is_some_and(|it| !it.is_empty() && it != "0");
+        Self {
+            terminal,
+            dumb: variable("TERM").is_none_or(|it| it == "dumb" || it.is_empty()),
+            job: variable("GITEA_ACTIONS").is_some_and(|it| it == "true")
+                || variable("GITHUB_ACTIONS").is_some_and(|it| it == "true"),
+            no_color: set("NO_COLOR"),
+            force_color: on("CLICOLOR_FORCE"),
+        }
+    }
+
+    pub(crate) fn form(&self, asked: MessageFormat) -> Form {
+        match asked {
+            MessageFormat::Json => Form::Json,
+            _ if self.job => Form::Job,
+            MessageFormat::Human if self.terminal && !self.dumb => Form::Live,
+            MessageFormat::Human | MessageFormat::Plain => Form::Lines,
+        }
+    }
+
+    /// `NO_COLOR` wins over all; without it a terminal is coloured, anything else only when it is forced.
+    pub(crate) fn paint(&self) -> Paint {
+        let coloured = !self.no_color && (self.force_color || (self.terminal && !self.dumb && !self.job));
+        if coloured { Paint::Colours } else { Paint::None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(terminal: bool, variables: &[(&str, &str)]) -> (Form, Paint) {
+        let find = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.into());
+        let here = Surroundings::of(terminal, find);
+        (here.form(MessageFormat::Human), here.paint())
+    }
+
+    #[test]
+    fn a_terminal_gets_a_live_region_in_colour() {
+        assert_eq!(told(true, &[("TERM", "xterm-256color")]), (Form::Live, Paint::Colours));
+    }
+
+    #[test]
+    fn colour_stays_out_where_nobody_wants_it() {
+        let term = ("TERM", "xterm");
+        assert_eq!(told(false, &[term]), (Form::Lines, Paint::None));
+        assert_eq!(told(true, &[term, ("NO_COLOR", "1")]), (Form::Live, Paint::None));
+        assert_eq!(told(true, &[term, ("NO_COLOR", "")]), (Form::Live, Paint::Colours));
+        assert_eq!(told(true, &[("TERM", "dumb")]), (Form::Lines, Paint::None));
+        assert_eq!(told(true, &[]), (Form::Lines, Paint::None));
+    }
+
+    #[test]
+    fn colour_can_be_forced_into_a_pipe_but_not_past_no_color() {
+        assert_eq!(told(false, &[("CLICOLOR_FORCE", "1")]), (Form::Lines, Paint::Colours));
+        assert_eq!(told(false, &[("CLICOLOR_FORCE", "0")]), (Form::Lines, Paint::None));
+        assert_eq!(told(false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), (Form::Lines, Paint::None));
+    }
+
+    #[test]
+    fn a_runners_job_gets_groups_also_where_it_looks_like_a_terminal() {
+        for name in ["GITEA_ACTIONS", "GITHUB_ACTIONS"] {
+            assert_eq!(told(true, &[("TERM", "xterm"), (name, "true")]), (Form::Job, Paint::None));
+        }
+    }
+}
