@@ -212,7 +212,8 @@ mod tests {
     fn a_low_terminal_keeps_the_summary_and_counts_what_it_hides() {
         insta::assert_snapshot!(shown(&view(), 80, 4), @"
         clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0 (/home/som…
-        3 of 7 done  and 1 more running  1 min 12 s  about 2 min 10 s left
+        migrations  waiting    1 min 05 s  for cargo's build directory
+        3 of 7 done  1 min 12 s  about 2 min 10 s left
         ");
         insta::assert_snapshot!(shown(&view(), 80, 1), @"3 of 7 done  and 2 more running  1 min 12 s  about 2 min 10 s left");
     }
@@ -220,14 +221,23 @@ mod tests {
     #[test]
     fn a_failure_is_named_at_once_and_counted_where_the_names_do_not_fit() {
         let view = View { failed: vec!["clippy", "test", "migrations"], ..view() };
-        insta::assert_snapshot!(shown(&view, 80, 3), @"3 of 7 done  failed: clippy, test, migrations  and 2 more running  1 min 12 s");
-        insta::assert_snapshot!(shown(&view, 40, 3), @"3 of 7 done  3 failed  1 min 12 s");
+        insta::assert_snapshot!(shown(&view, 80, 3), @"
+        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0 (/home/som…
+        3 of 7 done  failed: clippy, test, migrations  and 1 more running  1 min 12 s
+        ");
+        insta::assert_snapshot!(shown(&view, 40, 3), @"
+        clippy      running    12 s of ~41 s
+        3 of 7 done  3 failed  1 min 12 s
+        ");
     }
 
     #[test]
     fn a_run_that_was_asked_to_end_says_how_to_end_it_at_once() {
         let view = View { interrupted: true, ..view() };
-        insta::assert_snapshot!(shown(&view, 80, 3), @"3 of 7 done  ending; Ctrl-C again does not wait  and 2 more running  1 min 12 s");
+        insta::assert_snapshot!(shown(&view, 80, 3), @"
+        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0 (/home/som…
+        3 of 7 done  ending; Ctrl-C again does not wait  and 1 more running  1 min 12 s
+        ");
     }
 
     #[test]

@@ -35,20 +35,24 @@ mod tests {
 fn a_workspace_without_services_or_database_is_judged_by_what_it_has() {
     let project = library(SOUND);
     let said = project.xtask(&["ci"]);
-    insta::assert_snapshot!(project.masked(&said.stdout), @"
-    workflows   skipped    no `.gitea/workflows`; `cargo xtask workflows` writes the workflows of Gitea Actions
-    house       skipped    no `[house]` in `.config/xtask.toml`
-    deny        skipped    no `.config/deny.toml`: nothing says what is allowed
-    sqlx        skipped    no `.sqlx`: no query is checked at compile time
-    migrations  skipped    no migrations in `migrations`
-    images      skipped    this workspace has no `Containerfile`
-    fmt         ok         <time>
-    secrets     ok         <time>
+    // Side by side: whichever ends first is told first.
+    let told = project.masked(&said.stdout);
+    let (steps, end) = told.split_once("\n\n").unwrap();
+    let mut steps: Vec<&str> = steps.lines().collect();
+    steps.sort_unstable();
+    insta::assert_snapshot!(steps.join("\n"), @"
     clippy      ok         <time>
+    deny        skipped    no `.config/deny.toml`: nothing says what is allowed
+    fmt         ok         <time>
+    house       skipped    no `[house]` in `.config/xtask.toml`
+    images      skipped    this workspace has no `Containerfile`
+    migrations  skipped    no migrations in `migrations`
+    secrets     ok         <time>
+    sqlx        skipped    no `.sqlx`: no query is checked at compile time
     test        ok         <time>
-
-    green  4 passed, 6 skipped  <time>
+    workflows   skipped    no `.gitea/workflows`; `cargo xtask workflows` writes the workflows of Gitea Actions
     ");
+    assert_eq!(end, "green  4 passed, 6 skipped  <time>");
     assert_eq!(said.code, 0, "{}", said.stderr);
 }
 
