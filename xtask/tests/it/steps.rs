@@ -55,7 +55,7 @@ fn a_heavy_dependency_of_the_tool_turns_house_red() {
         xtask/Cargo.toml:1: error[house-tree]
           `xtask` has `tokio` in its tree, through `xtask` → `tokio`
 
-    house
+    house failed
         log        target/xtask/logs/house.log
         reproduce  cargo xtask -C <root> ci house
     RED  1 failed  <time>
@@ -224,7 +224,7 @@ fn a_server_that_cannot_be_reached_is_no_verdict() {
           url: cannot connect to `someone@127.0.0.1:1`: Connection refused (os error 111); start that server, or unset `XTASK_POSTGRES_URL`
         migrations not judged: 0 applied and 0 pending
 
-    migrations
+    migrations could not be judged
         log        target/xtask/logs/migrations.log
         reproduce  cargo xtask -C <root> ci migrations
         fix        cargo xtask doctor
@@ -243,7 +243,7 @@ fn a_ledger_that_cannot_be_read_is_named_with_its_line_and_the_nearest_key() {
         error[configuration]
           migrations/applied.toml:9: unknown field `chekcsum`, expected one of `version`, `name`, `checksum`, `role`; did you mean `checksum`?
 
-    migrations
+    migrations failed
         log        target/xtask/logs/migrations.log
         reproduce  cargo xtask -C <root> ci migrations
     RED  1 failed  <time>

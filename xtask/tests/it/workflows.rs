@@ -19,7 +19,7 @@ fn a_workflow_that_was_changed_by_hand_turns_workflows_red_at_its_line() {
           is `- run: make fmt && cargo xtask ci workflows house secrets deny`, but the step table asks for `- run: cargo xtask ci --setup fmt workflows house secrets deny`
           fix: cargo xtask workflows
 
-    workflows
+    workflows failed
         log        target/xtask/logs/workflows.log
         reproduce  cargo xtask -C <root> ci workflows
         fix        cargo xtask workflows
