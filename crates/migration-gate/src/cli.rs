@@ -40,6 +40,25 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
         message_format: MessageFormat,
     },
+    /// Compare `.sqlx` with the sources and a database, as `cargo sqlx prepare --check` does, without compiling: exit 3
+    /// where only a build can tell
+    Prepared {
+        /// Root of the cargo workspace
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        root: PathBuf,
+        /// The folder of prepared queries, relative to the root
+        #[arg(long, value_name = "DIR", default_value = ".sqlx")]
+        queries: PathBuf,
+        /// Where a superuser may connect: `postgres://…`
+        #[arg(long, env = "MIGRATION_GATE_SERVER_URL", hide_env_values = true, value_name = "ADMIN_URL")]
+        server_url: String,
+        /// The database with the schema, such as `provision` makes
+        #[arg(long, value_name = "NAME")]
+        database: String,
+        /// How findings are written to stdout
+        #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+        message_format: MessageFormat,
+    },
     /// Tell the story of a finding code, or list all codes
     Explain {
         /// Such as `slot-applied`

@@ -6,12 +6,14 @@
 mod apply;
 mod files;
 mod locks;
+mod prepared;
+mod queries;
 
 use std::fmt;
 
 use serde::Serialize;
 
-pub use self::{apply::*, files::*, locks::*};
+pub use self::{apply::*, files::*, locks::*, prepared::*, queries::*};
 
 /// How much a finding weighs; only an error fails the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,6 +52,11 @@ pub static CODES: &[&Code] = &[
     &NOT_OWNER,
     &DOWN_FAILS,
     &REUP_FAILS,
+    &QUERY_BROKEN,
+    &QUERY_STALE,
+    &QUERY_UNUSED,
+    &QUERY_MISSING,
+    &QUERY_UNSEEN,
     &LOCK_SCAN,
     &LOCK_REWRITE,
     &BACKFILL_UNDER_LOCK,

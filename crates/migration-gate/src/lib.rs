@@ -20,6 +20,7 @@ mod history;
 pub mod ledger;
 mod lineage;
 mod plan;
+mod prepared;
 mod project;
 mod provision;
 mod refusal;
@@ -50,6 +51,7 @@ pub use crate::{
     document::DocumentError,
     error::Error,
     finding::Finding,
+    prepared::{Inquiry, Prepared, prepared},
     project::{Prelude, Project, Roles, Settings, Slot},
     provision::{Reach, provision},
 };

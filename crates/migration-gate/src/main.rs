@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use migration_gate::{Error, Project, Reach, Report, codes, provision};
+use migration_gate::{Error, Finding, Inquiry, Prepared, Project, Reach, Report, codes, provision};
 use scratch_postgres::Options;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +40,10 @@ async fn run(command: Command) -> Result<u8, Error> {
             let reach = if ledger_only { Reach::Ledger } else { Reach::Pending };
             finish(&provision(&project, &server_url, &database, reach).await, format)
         }
+        Command::Prepared { root, queries, server_url, database, message_format: format } => {
+            let inquiry = Inquiry { root, queries, server_url, database };
+            compared(&migration_gate::prepared(&inquiry).await?, format)
+        }
         Command::Explain { code } => explain(code.as_deref()),
     }
 }
@@ -58,14 +62,7 @@ fn interrupted() -> Result<impl Future<Output = ()>, Error> {
 
 /// Shows the report and gives the exit code.
 fn finish(report: &Report, format: MessageFormat) -> Result<u8, Error> {
-    let mut stdout = io::stdout().lock();
-    for finding in &report.findings {
-        match format {
-            MessageFormat::Human => writeln!(stdout, "{finding}")?,
-            MessageFormat::Json => writeln!(stdout, "{}", finding.to_json())?,
-        }
-    }
-    stdout.flush()?;
+    write(&report.findings, format)?;
     for note in &report.notes {
         eprintln!("note: {note}");
     }
@@ -74,6 +71,31 @@ fn finish(report: &Report, format: MessageFormat) -> Result<u8, Error> {
     }
     eprintln!("{}", summary(report));
     Ok(report.exit_code())
+}
+
+/// Shows what comparing `.sqlx` told and gives the exit code.
+fn compared(prepared: &Prepared, format: MessageFormat) -> Result<u8, Error> {
+    write(&prepared.findings, format)?;
+    let verdict = if prepared.is_red() {
+        "not what the queries say"
+    } else if prepared.is_open() {
+        "for a build to judge"
+    } else {
+        "what the queries say"
+    };
+    eprintln!("prepared queries are {verdict}: {} in the sources", prepared.queries);
+    Ok(prepared.exit_code())
+}
+
+fn write(findings: &[Finding], format: MessageFormat) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    for finding in findings {
+        match format {
+            MessageFormat::Human => writeln!(stdout, "{finding}")?,
+            MessageFormat::Json => writeln!(stdout, "{}", finding.to_json())?,
+        }
+    }
+    Ok(stdout.flush()?)
 }
 
 fn summary(report: &Report) -> String {
