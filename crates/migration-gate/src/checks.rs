@@ -15,6 +15,7 @@ pub(crate) mod locks;
 mod missing_applied;
 mod no_down;
 pub(crate) mod not_judged;
+pub(crate) mod queries;
 mod releases;
 mod renamed_after_apply;
 mod slot_applied;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use migration_gate::{Roles, Settings};
+use migration_gate::{QueryFolder, Roles, Settings};
 
 /// Would production accept these migrations, and could they be taken back?
 #[derive(Debug, Parser)]
@@ -80,9 +80,13 @@ pub(crate) struct ProjectFlags {
     /// Findings that the project lives with until a day; without it `waivers.toml` beside the migrations
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
-    /// A folder of prepared queries (`.sqlx`), each tried as the role of the services; may be given several times
-    #[arg(long, value_name = "DIR")]
-    queries: Vec<PathBuf>,
+    /// A folder of prepared queries (`.sqlx`) and the role that sends them, where it is not the services'; may be given several
+    /// times
+    #[arg(long, value_name = "DIR[=ROLE]", value_parser = query_folder)]
+    queries: Vec<QueryFolder>,
+    /// What the code sets before it sends queries, such as `app.tenant=7`; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    setting: Vec<(String, String)>,
     /// The git revision that this tree will be merged into
     #[arg(long, value_name = "REV")]
     base: Option<String>,
@@ -128,6 +132,7 @@ impl ProjectFlags {
             prelude: self.prelude,
             waivers: self.waivers,
             queries: self.queries,
+            session: self.setting,
             base: self.base,
             release_tags: self.release_tags,
             release: self.release,
@@ -136,5 +141,23 @@ impl ProjectFlags {
             time_zone: self.time_zone,
             roles: Roles { owner: self.owner, deployer: self.deployer, app: self.app },
         }
+    }
+}
+
+fn query_folder(argument: &str) -> Result<QueryFolder, String> {
+    let (path, role) = match argument.rsplit_once('=') {
+        Some((path, role)) => (path, Some(role.to_owned())),
+        None => (argument, None),
+    };
+    if path.is_empty() || role.as_ref().is_some_and(String::is_empty) {
+        return Err("write `DIR` or `DIR=ROLE`".into());
+    }
+    Ok(QueryFolder { path: path.into(), role })
+}
+
+fn setting(argument: &str) -> Result<(String, String), String> {
+    match argument.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("write `NAME=VALUE`, such as `app.tenant=7`".into()),
     }
 }

@@ -57,6 +57,7 @@ pub static CODES: &[&Code] = &[
     &QUERY_UNUSED,
     &QUERY_MISSING,
     &QUERY_UNSEEN,
+    &MISSING_GRANT,
     &LOCK_SCAN,
     &LOCK_REWRITE,
     &BACKFILL_UNDER_LOCK,

@@ -99,6 +99,43 @@ impl Repository {
         Ok(text(output).lines().map(str::to_owned).collect())
     }
 
+    /// The newest release before this commit, by its version, whose tag matches `pattern`; nothing where there is none.
+    ///
+    /// # Errors
+    /// In a shallow clone, which need not have all of them.
+    pub(crate) fn last_release(&self, pattern: &str) -> Result<Option<String>, Error> {
+        if self.tags(pattern)?.is_empty() {
+            return Ok(None);
+        }
+        // A release candidate comes before its release.
+        let output = self.expect(
+            [
+                "-c",
+                "versionsort.suffix=-",
+                "tag",
+                "--sort=-v:refname",
+                "--merged=HEAD",
+                "--no-contains=HEAD",
+                "--list",
+                pattern,
+            ],
+            &[],
+        )?;
+        Ok(text(output).lines().next().map(str::to_owned))
+    }
+
+    /// The folders called `name` at `revision`, wherever they are in the tree.
+    ///
+    /// # Errors
+    /// When the revision is unknown, or git fails.
+    pub(crate) fn folders_called(&self, revision: &str, name: &str) -> Result<Vec<PathBuf>, Error> {
+        let commit = self.commit(revision)?;
+        let output = text(self.expect(["ls-tree", "-rdz", "--name-only", &commit], &[])?);
+        let folders =
+            output.split('\0').map(Path::new).filter(|it| it.file_name().is_some_and(|it| it == name));
+        Ok(folders.map(|it| self.top.join(it)).collect())
+    }
+
     /// The files in and below `directory` at `revision`, by path; none where it did not have the directory.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! production is, for whoever needs one.
 
 mod advice;
+mod bench;
 mod checks;
 pub mod codes;
 mod document;
@@ -16,6 +17,7 @@ mod error;
 pub mod files;
 mod finding;
 mod git;
+mod grants;
 mod history;
 pub mod ledger;
 mod lineage;
@@ -23,9 +25,12 @@ mod plan;
 mod prepared;
 mod project;
 mod provision;
+mod queries;
 mod refusal;
 mod rehearsal;
 mod session;
+mod shape;
+mod sources;
 mod sqlx_config;
 mod statements;
 mod target;
@@ -52,9 +57,12 @@ pub use crate::{
     error::Error,
     finding::Finding,
     prepared::{Inquiry, Prepared, prepared},
-    project::{Prelude, Project, Roles, Settings, Slot},
+    project::{Prelude, Project, QueryFolder, Roles, Settings, Slot},
     provision::{Reach, provision},
 };
+
+/// What the database is called that stays where production is.
+const BEFORE: &str = "before";
 
 /// What the gate found, and how far it got.
 #[derive(Debug, Default)]
@@ -69,6 +77,8 @@ pub struct Report {
     pub applied: usize,
     /// Migrations that were judged.
     pub pending: usize,
+    /// Prepared queries that were tried.
+    pub queries: usize,
 }
 
 impl Report {
@@ -150,6 +160,7 @@ async fn in_database(
         // What stopped it is said; that a server which is gone holds no database needs no word.
         drop(target.history().remove().await);
         drop(Rehearsal::beside(&target).remove().await);
+        drop(target.beside(BEFORE).remove().await);
         drop(database.drop().await);
         return outcome;
     }
@@ -160,11 +171,27 @@ async fn in_database(
 async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     report.notes.extend(scene.target.set_up(scene.project).await?);
     report.applied = scene.plan.applied.len();
-    if upgrade::replay(scene, &[], &mut report.findings).await? == Reached::End {
-        let rehearsal = Rehearsal::prepare(scene).await?;
-        let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
-        report.pending = scene.plan.pending.len();
-        rehearsal::judge(scene, rehearsal, reached, report).await?;
+    if upgrade::replay(scene, &[], &mut report.findings).await? == Reached::Fault {
+        return Ok(());
+    }
+    let rehearsal = Rehearsal::prepare(scene).await?;
+    let before = production(scene).await?;
+    let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
+    report.pending = scene.plan.pending.len();
+    rehearsal::judge(scene, rehearsal, reached, report).await?;
+    if reached == Reached::End {
+        checks::queries::judge(scene, before.as_ref(), report).await?;
+    }
+    if let Some(before) = before {
+        before.remove().await?;
     }
     Ok(())
+}
+
+/// A copy of what production is, for whoever compares; none where nothing is pending.
+async fn production(scene: &Scene<'_>) -> Result<Option<Target>, Error> {
+    if scene.plan.pending.is_empty() || scene.project.settings.queries.is_empty() {
+        return Ok(None);
+    }
+    scene.target.copy(BEFORE).await.map(Some)
 }

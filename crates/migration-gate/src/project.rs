@@ -11,6 +11,7 @@ use crate::{
     files::{Directory, Kind, MigrationFile},
     ledger::{AppliedBy, Entry, Ledger},
     lineage::Lineage,
+    queries::QuerySet,
     sqlx_config::SqlxConfig,
     timestamp,
     waivers::{WAIVERS_FILE, Waivers},
@@ -26,8 +27,10 @@ pub struct Settings {
     pub prelude: Option<PathBuf>,
     /// What the project has decided to live with; without it `waivers.toml` beside the migrations, if there is one.
     pub waivers: Option<PathBuf>,
-    /// Folders of prepared queries (`.sqlx`); each query is tried as [`Roles::app`].
-    pub queries: Vec<PathBuf>,
+    /// Folders of prepared queries.
+    pub queries: Vec<QueryFolder>,
+    /// What the code sets in its sessions before it sends queries, such as what policies read.
+    pub session: Vec<(String, String)>,
     /// The git revision that this tree will be merged into.
     pub base: Option<String>,
     /// What the git tags of releases look like, such as `v*`: what one of them shipped, some production has applied.
@@ -41,6 +44,14 @@ pub struct Settings {
     pub small_tables: Vec<String>,
     /// The TimeZone of production's sessions.
     pub time_zone: Option<String>,
+}
+
+/// A folder of prepared queries (`.sqlx`).
+#[derive(Debug, Clone)]
+pub struct QueryFolder {
+    pub path: PathBuf,
+    /// Who sends them, where that is not [`Roles::app`].
+    pub role: Option<String>,
 }
 
 /// The names of the three roles in the database.
@@ -65,6 +76,8 @@ pub struct Project {
     pub(crate) lineage: Lineage,
     pub(crate) sqlx: SqlxConfig,
     pub roles: Roles,
+    /// What the code sends.
+    pub(crate) sent: QuerySet,
     /// As the user said it.
     pub settings: Settings,
 }
@@ -91,7 +104,7 @@ pub struct Slot<'p> {
 }
 
 impl Project {
-    /// Reads directory, ledger, prelude and waivers, and what git says of base and releases.
+    /// Reads directory, ledger, prelude, waivers, prepared queries, and what git knows.
     ///
     /// # Errors
     /// When one of them cannot be read or is malformed, or git does not know a revision.
@@ -107,8 +120,14 @@ impl Project {
             lineage: Lineage::read(settings)?,
             sqlx,
             roles: settings.roles.clone(),
+            sent: QuerySet::read(&settings.queries, &settings.roles.app)?,
             settings: settings.clone(),
         })
+    }
+
+    /// The roles that send queries.
+    pub(crate) fn senders(&self) -> BTreeSet<&str> {
+        self.sent.queries.iter().map(|it| it.role.as_str()).collect()
     }
 
     /// Every number that a file or the ledger claims, in order.

@@ -141,18 +141,23 @@ impl Target {
         Ok(Session::new(self, role, self.wire(role, settings).await?))
     }
 
+    /// sqlx's own connection as `role`.
+    pub(crate) async fn connect_as(&self, role: &str) -> Result<PgConnection, Error> {
+        let options = self.server.clone().username(role).database(&self.database);
+        options.connect().await.map_err(|error| match error {
+            sqlx::Error::Database(refused) => no_login(role, refused.message()),
+            error => lost(&format!("logging in as `{role}`"), &error),
+        })
+    }
+
     /// The connection under such a login.
     pub(crate) async fn wire(&self, role: &str, settings: &[(&str, &str)]) -> Result<Wire, Error> {
         let server = self.server.clone().username(role).database(&self.database);
-        Wire::connect(&server, self.password.as_deref(), settings).await.map_err(|error| match error
-            .as_db_error()
-        {
-            Some(refused) => Error::Configuration(format!(
-                "role `{role}` cannot log in to the scratch database: {}; let the prelude make it with `LOGIN` and \
-                 `CONNECT`, on a server that trusts local connections",
-                refused.message()
-            )),
-            None => lost_session(&format!("logging in as `{role}`"), &error),
+        Wire::connect(&server, self.password.as_deref(), settings).await.map_err(|error| {
+            match error.as_db_error() {
+                Some(refused) => no_login(role, refused.message()),
+                None => lost_session(&format!("logging in as `{role}`"), &error),
+            }
         })
     }
 
@@ -197,6 +202,13 @@ impl Target {
             Err(error) => lost("running the prelude", &error),
         }
     }
+}
+
+fn no_login(role: &str, said: &str) -> Error {
+    Error::Configuration(format!(
+        "role `{role}` cannot log in to the scratch database: {said}; let the prelude make it with `LOGIN` and `CONNECT`, on \
+         a server that trusts local connections"
+    ))
 }
 
 /// What the server or the way to it has done to us; the text never holds an address.

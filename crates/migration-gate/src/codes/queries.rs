@@ -2,6 +2,17 @@
 
 use super::{Code, Level};
 
+pub static MISSING_GRANT: Code = Code {
+    name: "missing-grant",
+    level: Level::Error,
+    title: "a service lacks a right that its queries need",
+    story: "Every query of the `.sqlx` folders was tried in a login of the role that sends it, on the schema that the \
+pending migrations leave: planned without the parameters' values, then run with nulls and rolled back. The server refused \
+it for want of a right. The classic: a migration makes a table with a `bigserial` key and grants INSERT on the table; the \
+first INSERT in production stops at `permission denied for sequence orders_id_seq`. What the finding says to grant has been \
+granted and tried.",
+};
+
 pub static QUERY_BROKEN: Code = Code {
     name: "query-broken",
     level: Level::Error,

@@ -11,5 +11,6 @@ mod locks;
 mod outages;
 mod project;
 mod provision;
+mod queries;
 mod shapes;
 mod waivers;

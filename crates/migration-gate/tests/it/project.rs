@@ -150,6 +150,39 @@ impl Project {
         file.checksum()
     }
 
+    /// Stores a query as `cargo sqlx prepare` does; without columns, which only matter to whoever compares them.
+    pub(crate) fn query(self, label: &str, sql: &str, parameters: &[&str]) -> Self {
+        self.described(label, sql, &[], parameters)
+    }
+
+    /// Stores a query with its columns: name, type, whether it may be null.
+    pub(crate) fn described(
+        self,
+        label: &str,
+        sql: &str,
+        columns: &[(&str, &str, bool)],
+        parameters: &[&str],
+    ) -> Self {
+        let column = |(ordinal, (name, type_info, _)): (usize, &(&str, &str, bool))| {
+            let origin = serde_json::json!({"Table": {"table": "t", "name": name}});
+            serde_json::json!({"ordinal": ordinal, "name": name, "type_info": type_info, "origin": origin})
+        };
+        // A type of the project's own is an object.
+        let parameter = |it: &&str| serde_json::from_str(it).unwrap_or_else(|_| serde_json::json!(it));
+        let parameters: Vec<serde_json::Value> = parameters.iter().map(parameter).collect();
+        let json = serde_json::json!({
+            "db_name": "PostgreSQL",
+            "query": sql,
+            "describe": {
+                "columns": columns.iter().enumerate().map(column).collect::<Vec<_>>(),
+                "parameters": {"Left": parameters},
+                "nullable": columns.iter().map(|(_, _, nullable)| nullable).collect::<Vec<_>>(),
+            },
+            "hash": label,
+        });
+        self.with(&format!(".sqlx/query-{label}.json"), json.to_string())
+    }
+
     /// Names another role as the deployer.
     pub(crate) fn deployed_by(self, deployer: &'static str) -> Self {
         Self { deployer, ..self }
@@ -186,6 +219,9 @@ impl Project {
             if self.root().join(path).exists() {
                 command.args([flag, path]);
             }
+        }
+        if self.root().join(".sqlx").exists() {
+            command.args(["--queries", ".sqlx"]);
         }
         command.stdin(Stdio::null());
         command

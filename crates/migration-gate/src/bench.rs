@@ -1,0 +1,337 @@
+//! Where queries are tried: a connection as the role that sends them, in transactions that are rolled back.
+//!
+//! A query is planned without its parameters' values, which is when the server looks at the rights on every table that
+//! it could ever touch, and then run with nulls, which is when it looks at sequences, functions, triggers and whatever
+//! has no plan. Neither alone sees everything.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqlSafeStr as _};
+
+use crate::{
+    error::Error,
+    queries::Query,
+    refusal::Refusal,
+    shape::Shape,
+    statements,
+    target::{Target, lost, run},
+};
+
+/// What a setting that nobody has told may look like: a policy reads it as text, a number or an identifier.
+const GUESSES: &[&str] = &["", "0", "00000000-0000-0000-0000-000000000000"];
+
+/// These begin or end transactions, or wait for rows from the client: they would leave the transaction of the trial.
+const NOT_TRIED: &[&str] =
+    &["abort", "begin", "commit", "copy", "end", "release", "rollback", "savepoint", "start"];
+
+/// How the server plans prepared queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Planning {
+    /// For any values of the parameters.
+    Generic,
+    /// As the server likes; nullability of sqlx before 0.9 was described so.
+    Custom,
+}
+
+/// What came of a query.
+#[derive(Debug, Default)]
+pub(crate) struct Trial {
+    /// Why it cannot work, whatever the parameters.
+    pub(crate) failure: Option<Refusal>,
+    /// The plan as `EXPLAIN` shows it; none for what has no plan.
+    pub(crate) plan: Option<Value>,
+    /// Nulls were not welcome; the query may work with values.
+    excused: Option<Refusal>,
+}
+
+/// A connection in which queries are tried.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    connection: PgConnection,
+    /// SQL before each query, inside its transaction.
+    before: String,
+    /// Settings that were given a value because nobody has told one.
+    pub(crate) guessed: Vec<(String, String)>,
+}
+
+/// When the server refused.
+enum At {
+    /// Reading the query: its own words are at fault.
+    Preparing,
+    /// Planning or running it.
+    Later,
+}
+
+impl Bench {
+    /// A real login as `role`, with `settings` that the project's code makes before it sends queries.
+    pub(crate) async fn login(
+        target: &Target,
+        role: &str,
+        settings: &[(String, String)],
+        planning: Planning,
+    ) -> Result<Self, Error> {
+        let connection = target.connect_as(role).await?;
+        Self::with(connection, settings, planning).await
+    }
+
+    /// A superuser who acts as `role`, and may grant it things for as long as a transaction lasts.
+    pub(crate) async fn advisor(
+        target: &Target,
+        role: &str,
+        settings: &[(String, String)],
+    ) -> Result<Self, Error> {
+        let mut admin = target.admin().await?;
+        let own: Vec<String> = sqlx::query_scalar(
+            "SELECT unnest(s.setconfig)
+             FROM pg_db_role_setting AS s
+             WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+               AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = $1))
+             ORDER BY s.setrole = 0 DESC, s.setdatabase = 0 DESC",
+        )
+        .bind(role)
+        .fetch_all(&mut admin)
+        .await
+        .map_err(|error| lost("reading the settings of the role", &error))?;
+        let own =
+            own.iter().filter_map(|it| it.split_once('=')).map(|(name, value)| (name.into(), value.into()));
+        let settings: Vec<(String, String)> = own.chain(settings.iter().cloned()).collect();
+        let mut bench = Self::with(admin, &settings, Planning::Generic).await?;
+        bench.act_as(role, &[]);
+        Ok(bench)
+    }
+
+    async fn with(
+        connection: PgConnection,
+        settings: &[(String, String)],
+        planning: Planning,
+    ) -> Result<Self, Error> {
+        let mut bench = Self { connection, before: String::new(), guessed: Vec::new() };
+        for (name, value) in settings {
+            bench.set(name, value).await?;
+        }
+        bench.set("statement_timeout", "500ms").await?;
+        bench.set("lock_timeout", "500ms").await?;
+        if planning == Planning::Generic {
+            bench.set("plan_cache_mode", "force_generic_plan").await?;
+        }
+        Ok(bench)
+    }
+
+    /// From now on each query is tried as `role`, who then has what `grants` give.
+    pub(crate) fn act_as(&mut self, role: &str, grants: &[String]) {
+        let role = format!("SET LOCAL SESSION AUTHORIZATION {};\n", crate::target::identifier(role));
+        self.before = grants.iter().map(|it| format!("{it};\n")).collect::<String>() + &role;
+    }
+
+    /// The superuser's own connection, for reading catalogs.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    pub(crate) async fn close(self) {
+        drop(self.connection.close().await);
+    }
+
+    /// Tries `query`. Nothing of it stays.
+    ///
+    /// # Errors
+    /// When the server is lost.
+    pub(crate) async fn attempt(&mut self, query: &Query) -> Result<Trial, Error> {
+        let mut trial = self.attempt_once(query).await?;
+        // A policy that reads a setting of the code's refuses everyone who has not made it.
+        while let Some(name) = trial.failure.as_ref().and_then(unset) {
+            if self.guessed.iter().any(|(known, _)| *known == name) {
+                break;
+            }
+            for guess in GUESSES {
+                self.set(&name, guess).await?;
+                trial = self.attempt_once(query).await?;
+                if !trial.excused.as_ref().is_some_and(|it| it.sqlstate.starts_with("22")) {
+                    self.guessed.push((name.clone(), (*guess).into()));
+                    break;
+                }
+            }
+            if self.guessed.last().is_none_or(|(last, _)| *last != name) {
+                self.guessed.push((name, GUESSES.last().copied().unwrap_or_default().into()));
+            }
+        }
+        Ok(trial)
+    }
+
+    /// What sqlx says of the query now; nothing where the server refuses to describe it.
+    pub(crate) async fn describe(&mut self, query: &Query) -> Result<Option<Shape>, Error> {
+        let text = AssertSqlSafe(query.text.clone()).into_sql_str();
+        match (&mut self.connection).describe(text).await {
+            Ok(described) => Ok(serde_json::to_value(&described).ok().as_ref().and_then(Shape::of)),
+            Err(error) => refused(error).map(|_| None),
+        }
+    }
+
+    async fn attempt_once(&mut self, query: &Query) -> Result<Trial, Error> {
+        let word = first_word(&query.text);
+        if NOT_TRIED.contains(&word.as_str()) {
+            return Ok(Trial::default());
+        }
+        if statements::split(&query.text).len() > 1 {
+            return Ok(Trial { failure: Some(several_statements()), ..Trial::default() });
+        }
+        let types: Vec<&str> = query.shape.parameters.iter().map(|it| it.name.as_str()).collect();
+        let mut prepared = self.prepare(query, &types).await?;
+        if prepared.as_ref().is_err_and(|it| it.sqlstate == "42704") && !types.is_empty() {
+            // The type has another name for whoever prepared the query; the server knows what it takes.
+            prepared = match self.prepare(query, &[]).await? {
+                Ok(()) => Ok(()),
+                Err(_) => prepared,
+            };
+        }
+        let trial = match prepared {
+            Ok(()) => {
+                let trial = self.plan_and_run(types.len()).await?;
+                self.send("ROLLBACK; DEALLOCATE gate_query").await?.map_err(|it| out_of_step(&it))?;
+                trial
+            }
+            // Only queries and changes of rows can be prepared so; the rest has no plan and is just run.
+            Err(refusal) if refusal.sqlstate == "42601" => {
+                let outcome =
+                    self.send(&format!("BEGIN;\n{}{}", self.before, with_nulls(&query.text))).await?;
+                self.send("ROLLBACK").await?.map_err(|it| out_of_step(&it))?;
+                Trial::default().after(outcome.err(), At::Later)
+            }
+            Err(refusal) => Trial::default().after(Some(refusal), At::Preparing),
+        };
+        Ok(trial)
+    }
+
+    /// Opens a transaction and prepares the query in it; where that fails there is neither.
+    async fn prepare(&mut self, query: &Query, types: &[&str]) -> Result<Result<(), Refusal>, Error> {
+        let types = if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
+        let head = format!("BEGIN;\n{}PREPARE gate_query{types} AS\n", self.before);
+        let outcome = self.send(&format!("{head}{}\n;\nSAVEPOINT gate_planned", query.text)).await?;
+        if outcome.is_err() {
+            self.send("ROLLBACK").await?.map_err(|it| out_of_step(&it))?;
+        }
+        let head = head.chars().count();
+        Ok(outcome.map_err(|refusal| Refusal {
+            position: refusal.position.and_then(|it| it.checked_sub(head)),
+            ..refusal
+        }))
+    }
+
+    async fn plan_and_run(&mut self, parameters: usize) -> Result<Trial, Error> {
+        let nulls = vec!["NULL"; parameters].join(", ");
+        let execute = match parameters {
+            0 => "EXECUTE gate_query".to_owned(),
+            _ => format!("EXECUTE gate_query ({nulls})"),
+        };
+        let mut trial = Trial::default();
+        let explain = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {execute}");
+        match sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut self.connection).await {
+            Ok(row) => {
+                trial.plan = row.try_get_unchecked(0).ok().and_then(|it: &str| serde_json::from_str(it).ok())
+            }
+            Err(error) => {
+                trial = trial.after(Some(refused(error)?), At::Later);
+                self.send("ROLLBACK TO gate_planned").await?.map_err(|it| out_of_step(&it))?;
+            }
+        }
+        if trial.failure.is_some() {
+            return Ok(trial);
+        }
+        // What is put off to the end of the transaction happens now.
+        let outcome = self.send(&format!("{execute};\nSET CONSTRAINTS ALL IMMEDIATE")).await?;
+        Ok(trial.after(outcome.err(), At::Later))
+    }
+
+    async fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        sqlx::query("SELECT set_config($1, $2, false)")
+            .bind(name)
+            .bind(value)
+            .execute(&mut self.connection)
+            .await
+            .map(drop)
+            .map_err(|error| match error {
+                sqlx::Error::Database(said) => Error::Configuration(format!(
+                    "the setting `{name}` cannot be `{value}`: {}; correct it",
+                    said.message()
+                )),
+                other => lost("making a setting", &other),
+            })
+    }
+
+    /// Sends `sql` as one simple query.
+    async fn send(&mut self, sql: &str) -> Result<Result<(), Refusal>, Error> {
+        match run(&mut self.connection, sql.into()).await {
+            Ok(()) => Ok(Ok(())),
+            Err(error) => refused(error).map(Err),
+        }
+    }
+}
+
+impl Trial {
+    /// Sorts what the server said: a failure, or what only nulls are to blame for.
+    fn after(mut self, refusal: Option<Refusal>, at: At) -> Self {
+        match refusal {
+            Some(refusal) if matches!(at, At::Preparing) || is_failure(&refusal) => {
+                self.failure = Some(refusal)
+            }
+            Some(refusal) => self.excused = Some(refusal),
+            None => {}
+        }
+        self
+    }
+}
+
+/// Whether no values of the parameters would help.
+fn is_failure(refusal: &Refusal) -> bool {
+    match refusal.sqlstate.as_str() {
+        // Nulls are not what a policy wants, and a function may raise this itself.
+        "42501" => {
+            ["permission denied", "must be ", "must have "].iter().any(|it| refusal.message.starts_with(it))
+        }
+        // A parameter whose type only its value tells.
+        "42P18" => false,
+        other => ["0A", "3F", "42"].contains(&&other[..2]),
+    }
+}
+
+/// The setting that a policy or function reads and that nobody has made.
+fn unset(refusal: &Refusal) -> Option<String> {
+    let name = refusal.message.strip_prefix("unrecognized configuration parameter \"")?;
+    name.strip_suffix('"').filter(|it| it.contains('.')).map(str::to_owned)
+}
+
+fn refused(error: sqlx::Error) -> Result<Refusal, Error> {
+    Refusal::of(error).map_err(|error| lost("trying the queries", &error))
+}
+
+fn out_of_step(refusal: &Refusal) -> Error {
+    Error::Lost { doing: "rolling a query back".into(), cause: refusal.to_string() }
+}
+
+fn several_statements() -> Refusal {
+    Refusal {
+        sqlstate: "42601".into(),
+        message: "cannot insert multiple commands into a prepared statement".into(),
+        detail: None,
+        hint: None,
+        position: None,
+        moment: crate::refusal::Moment::File,
+    }
+}
+
+fn first_word(sql: &str) -> String {
+    let statement = statements::split(sql).first().map(|it| it.text).unwrap_or_default();
+    statement.chars().take_while(|it| it.is_alphabetic()).collect::<String>().to_lowercase()
+}
+
+/// Statements without a plan take no parameters from `EXECUTE`.
+fn with_nulls(sql: &str) -> String {
+    let mut text = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some(at) = rest.find('$') {
+        let digits = rest[at + 1..].find(|it: char| !it.is_ascii_digit()).unwrap_or(rest.len() - at - 1);
+        text += &rest[..at];
+        text += if digits == 0 { "$" } else { "NULL" };
+        rest = &rest[at + 1 + digits..];
+    }
+    text + rest
+}
