@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
-use crate::{completions::Shell, steps::STEPS};
+use crate::{bench::Case, completions::Shell, steps::STEPS};
 
 /// From a commit to images: the gate, its set-up and its tools.
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ pub(crate) enum Command {
     /// The migration gate
     #[command(subcommand)]
     Migrations(MigrationsCommand),
+    /// Measure the gate beside the shell pipeline that it replaces, and print ratios
+    Bench(BenchArgs),
     /// The workflows of Gitea Actions: write them, replay them, name their contexts
     Workflows(WorkflowsArgs),
     /// The hook that runs the cheap part of the gate before a push
@@ -122,6 +124,16 @@ pub(crate) enum ImagesCommand {
     Build,
     /// Make sure of the base images: pull them, or make stand-ins from packages
     Bases,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure; all without
+    #[arg(value_enum, value_name = "CASE")]
+    pub(crate) cases: Vec<Case>,
+    /// How often each case but the cold one is measured
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
+    bench,
     cli::{
         CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, MessageFormat, MigrationsCommand,
         TestArgs, WorkflowsArgs, WorkflowsCommand,
@@ -79,6 +80,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Command::Migrations(MigrationsCommand::Check) => {
             Ok(gate(&cx, Wanted::step("migrations"), &as_in_the_table)?.verdict.exit_code())
+        }
+        Command::Bench(args) => {
+            let _lock = lock(&cx)?;
+            bench::run(&cx, &args.cases, args.rounds, &mut say)?;
+            Ok(EXIT_GREEN)
         }
         Command::Workflows(WorkflowsArgs { command: None, check: true }) => {
             Ok(gate(&cx, Wanted::step("workflows"), &as_in_the_table)?.verdict.exit_code())

@@ -25,7 +25,7 @@ use crate::{
     context::Context,
     outcome::{Finding, Outcome, StepError, StepResult},
     podman::Podman,
-    process::Log,
+    process::{Log, Process},
     services::Kind,
 };
 
@@ -104,6 +104,13 @@ pub(crate) fn build(cx: &Context, log: &Log) -> StepResult {
         }
         Built::Failed { finding, output } => Ok(not_built(finding, output)),
     }
+}
+
+/// The builds that a plain pipeline runs one after the other, with the bases and settings that this host needs.
+pub(crate) fn plain_builds(cx: &Context, log: &Log) -> Result<Vec<Process>, StepError> {
+    let build = build::command(cx, &Podman::find(cx, log)?, log)?;
+    let targets = cx.services()?.into_iter().map(|it| it.manifest.image);
+    Ok(targets.map(|target| build.clone().args(["--target", &target, "."])).collect())
 }
 
 /// Sees to every base image of the configuration: pulls it, or makes a stand-in where it cannot be pulled.

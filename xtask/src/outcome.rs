@@ -187,6 +187,17 @@ impl StepError {
     }
 }
 
+impl StepError {
+    /// The error for who runs no step.
+    pub(crate) fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Environment { lacks, fix } => anyhow::anyhow!("{lacks}; try: {fix}"),
+            Self::Interrupted => ProcessError::Interrupted.into(),
+            Self::Other(error) => error,
+        }
+    }
+}
+
 impl From<anyhow::Error> for StepError {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<ProcessError>() {

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use json::Report;
+pub(crate) use json::{Report, write_whole};
 
 use crate::{
     context::Context,

@@ -121,7 +121,7 @@ pub(super) fn all(
 }
 
 /// What all builds of a run have in common: bases, cargo's sources, no network.
-fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Process, StepError> {
+pub(super) fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Process, StepError> {
     let mut arguments = Vec::new();
     for base in cx.config.images.bases.values().filter(|it| it.argument.is_some()) {
         let found = bases::find(cx, podman, log, base, Missing::Tell)?;

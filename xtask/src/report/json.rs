@@ -34,7 +34,7 @@ impl Listener for Report {
 }
 
 /// Writes JSON beside the file and renames it into place, so that nobody reads half of it.
-fn write_whole(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     let failed = || format!("cannot write `{}`", path.display());
     let beside = path.with_extension("json.part");
     let text = serde_json::to_string_pretty(value).with_context(failed)?;

@@ -86,3 +86,35 @@ fn a_doctest_that_fails_is_a_fault_too() {
     test failed doctest-failed
     ");
 }
+
+#[test]
+fn the_gate_is_measured_beside_the_plain_pipeline_in_turn() {
+    let project = library(SOUND);
+    project.write(".gitignore", "/target\n");
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "."]);
+    project.git(&["commit", "--quiet", "--message", "Begin"]);
+    let said = project.xtask(&["bench", "--rounds", "1"]);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    let cases: Vec<_> =
+        said.stdout.lines().filter_map(|it| it.split_once(": the gate takes ")).map(|it| it.0).collect();
+    assert_eq!(cases, ["cold", "one line", "no change"]);
+    let measured: serde_json::Value = serde_json::from_str(&project.read("target/xtask/bench.json")).unwrap();
+    for round in measured.as_array().unwrap() {
+        assert!(
+            round["plain_s"].as_f64().unwrap() > 0.0 && round["gate_s"].as_f64().unwrap() > 0.0,
+            "{round}"
+        );
+    }
+}
+
+#[test]
+fn a_pipeline_that_is_red_is_not_measured() {
+    let project = library(&SOUND.replace("next(0), 1", "next(0), 2"));
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "."]);
+    project.git(&["commit", "--quiet", "--message", "Begin"]);
+    let said = project.xtask(&["bench"]);
+    assert_eq!(said.code, 3);
+    assert!(said.stderr.contains("so there is nothing to compare"), "{}", said.stderr);
+}

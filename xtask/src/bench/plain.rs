@@ -1,0 +1,70 @@
+//! The pipeline that teams write by hand: one command after the other, then one image build after the other.
+
+use super::{Checkout, succeed};
+use crate::{
+    context::Context,
+    images,
+    outcome::StepError,
+    process::{Log, Process},
+    scratch::Scratch,
+    steps::{migrations, sqlx},
+};
+
+/// A checkout, its database, and the builds of its images.
+#[derive(Debug)]
+pub(super) struct Plain {
+    pub(super) checkout: Checkout,
+    /// As a pipeline's own database service: it is there before the clock starts.
+    scratch: Option<Scratch>,
+    database: Option<String>,
+    builds: Vec<Process>,
+}
+
+impl Plain {
+    /// Starts the database, with all migrations in it.
+    pub(super) fn prepare(cx: &Context, checkout: Checkout, log: &Log) -> anyhow::Result<Self> {
+        let scratch = match cx.migrations() {
+            Some(_) => Some(Scratch::start(cx, log).map_err(StepError::into_error)?),
+            None => None,
+        };
+        let mut database = None;
+        if let Some(scratch) = scratch.as_ref().filter(|_| sqlx::skip(cx).is_none()) {
+            let name = "bench";
+            let provision = migrations::gate(cx, log, "provision")?.args(["--database", name]);
+            succeed(&provision.env("MIGRATION_GATE_SERVER_URL", &scratch.admin_url).log(log))?;
+            database = Some(scratch.url(name, None));
+        }
+        let builds = match images::skip(cx) {
+            Some(_) => Vec::new(),
+            None => images::plain_builds(cx, log).map_err(StepError::into_error)?,
+        };
+        let builds = builds.into_iter().map(|it| it.folder(&checkout.root)).collect();
+        Ok(Self { checkout, scratch, database, builds })
+    }
+
+    /// Once through.
+    pub(super) fn run(&self, log: &Log) -> anyhow::Result<()> {
+        for line in [
+            "fmt --all --check",
+            "clippy --workspace --all-targets --locked",
+            "build --workspace --locked",
+            "nextest run --workspace --locked",
+            "test --doc --workspace --locked",
+        ] {
+            let mut process = self.cargo().env("SQLX_OFFLINE", "true").args(line.split(' '));
+            if let Some(scratch) = &self.scratch {
+                process = process.env("XTASK_POSTGRES_URL", &scratch.admin_url);
+            }
+            succeed(&process.log(log))?;
+        }
+        if let Some(database) = &self.database {
+            let check = ["sqlx", "prepare", "--check", "--workspace", "--", "--locked"];
+            succeed(&self.cargo().env("DATABASE_URL", database).args(check).log(log))?;
+        }
+        self.builds.iter().try_for_each(|build| succeed(&build.clone().log(log)))
+    }
+
+    fn cargo(&self) -> Process {
+        self.checkout.process("cargo").env("CARGO_TERM_COLOR", "never")
+    }
+}
