@@ -31,6 +31,8 @@ const BY_SQLSTATE: &[(&str, &str)] = &[
     ("23502", "give the column a default, or fill it in an earlier migration"),
     ("55P03", "take the lock in a migration of its own, when nothing holds the table"),
     ("57P01", "let the migration leave its own connection alone"),
+    ("2D000", "take `COMMIT` and `ROLLBACK` out of the block: the whole file is one transaction"),
+    ("08P01", "put the rows into `INSERT` statements: sqlx sends no data after `COPY … FROM STDIN`"),
     ("57014", "it ran into `statement_timeout`: do it in smaller parts"),
 ];
 
@@ -156,7 +158,12 @@ fn outside_transaction(file: &MigrationFile) -> String {
 
 fn permission(refusal: &Refusal, role: &str) -> String {
     let message = &refusal.message;
-    if message.contains("superuser") || message.contains("extension") || message.contains("create role") {
+    if refusal.asks_for_another_role() {
+        return format!(
+            "take the statement away: everything in the file runs as `{role}`, who is no member of that role"
+        );
+    }
+    if refusal.asks_for_superuser() || message.contains("extension") || message.contains("create role") {
         return format!("`{role}` may not do this: let a database administrator do it, and the prelude here");
     }
     if let Some(denied) = message.strip_prefix("permission denied for ") {

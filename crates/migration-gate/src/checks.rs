@@ -9,21 +9,29 @@ mod bad_version;
 mod base;
 pub(crate) mod down;
 mod edited_after_apply;
+mod framing;
+mod grant_ignored;
 mod ignored_file;
 mod late_version;
 pub(crate) mod locks;
 mod missing_applied;
+mod nested_transaction;
 mod no_down;
+pub(crate) mod no_lock_timeout;
 pub(crate) mod not_judged;
 pub(crate) mod queries;
 mod releases;
 mod renamed_after_apply;
+pub(crate) mod role_escape;
 mod slot_applied;
 mod slot_duplicate;
+pub(crate) mod swallowed_error;
 mod waivers;
 
 use crate::{
     codes::{self, Code},
+    conduct::Conduct,
+    files::MigrationFile,
     finding::Finding,
     project::Project,
 };
@@ -69,4 +77,13 @@ pub(crate) fn of_files(project: &Project) -> Vec<Finding> {
 fn says_the_same(earlier: &Finding, later: &Finding) -> bool {
     let is_of_place = |finding: &Finding| OF_PLACE.iter().any(|code| code.name == finding.code);
     earlier.file == later.file && (earlier.code == later.code || is_of_place(earlier) && is_of_place(later))
+}
+
+/// What the way tells in which `role` ran `file`, whether it was refused or not.
+pub(crate) fn of_conduct(file: &MigrationFile, role: &str, conduct: &Conduct) -> Vec<Finding> {
+    let mut findings = framing::check(file, conduct);
+    findings.extend(nested_transaction::check(file, conduct));
+    findings.extend(grant_ignored::check(file, role, conduct));
+    findings.extend(role_escape::check(file, conduct));
+    findings
 }

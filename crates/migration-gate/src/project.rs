@@ -176,6 +176,17 @@ impl Project {
         }
     }
 
+    /// Whether the policy lets the deployer turn into `role`.
+    pub(crate) fn may_become(&self, role: &str) -> bool {
+        role == self.roles.deployer
+    }
+
+    /// Whether any file has handlers that catch errors.
+    pub(crate) fn has_handlers(&self) -> bool {
+        let word = |bytes: &[u8]| bytes.windows(9).any(|it| it.eq_ignore_ascii_case(b"exception"));
+        self.directory.files.iter().any(|file| word(&file.bytes))
+    }
+
     /// The commands that move `file`, and what belongs to it, to the next free slot.
     ///
     /// Each migration that has to move gets a slot of its own, so that all findings can be followed at once.

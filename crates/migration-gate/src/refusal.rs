@@ -112,6 +112,20 @@ impl Refusal {
         self.sqlstate == "42501" && self.message.starts_with("must be owner of ")
     }
 
+    /// Whether only a member of another role may turn into it.
+    pub(crate) fn asks_for_another_role(&self) -> bool {
+        self.sqlstate == "42501"
+            && ["permission denied to set role", "permission denied to set session authorization"]
+                .iter()
+                .any(|it| self.message.starts_with(it))
+    }
+
+    /// Whether only a superuser may do what was tried.
+    pub(crate) fn asks_for_superuser(&self) -> bool {
+        let says = |text: &str| text.to_lowercase().contains("superuser");
+        self.sqlstate == "42501" && (says(&self.message) || self.hint.as_deref().is_some_and(says))
+    }
+
     /// Whether this is the same refusal as `other`, wherever it was met.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         (&self.sqlstate, &self.message) == (&other.sqlstate, &other.message)

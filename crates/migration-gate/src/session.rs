@@ -3,6 +3,7 @@
 use tokio_postgres::types::ToSql;
 
 use crate::{
+    conduct::{Conduct, Identity, Watch},
     error::Error,
     files::MigrationFile,
     refusal::{Moment, Refusal},
@@ -14,12 +15,18 @@ use crate::{
 /// sqlx's name for its ledger where the project gives no other.
 const LEDGER_TABLE: &str = "_sqlx_migrations";
 
+/// What a statement about the ledger is sent with.
+type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
+
 /// One connection of one role.
 #[derive(Debug)]
 pub(crate) struct Session<'t> {
     target: &'t Target,
     pub(crate) role: String,
     wire: Wire,
+    /// How the last file behaved; only looked at closely under a watch.
+    pub(crate) conduct: Conduct,
+    watch: Option<Watch>,
 }
 
 /// Why a file did not run to its end.
@@ -27,11 +34,45 @@ enum Stop {
     Refused(Refusal),
     /// The connection, or the server, is gone; or it answered what nobody understands.
     Broken(tokio_postgres::Error),
+    /// The one who watches has lost the server.
+    Lost(Error),
 }
 
 impl<'t> Session<'t> {
     pub(crate) fn new(target: &'t Target, role: &str, wire: Wire) -> Self {
-        Self { target, role: role.into(), wire }
+        Self { target, role: role.into(), wire, conduct: Conduct::default(), watch: None }
+    }
+
+    /// From now on, looks closely at how each file behaves.
+    pub(crate) async fn watch(&mut self) -> Result<(), Error> {
+        self.watch = Some(Watch::begin(self.target).await?);
+        let answer = self.wire.query(Identity::QUERY).await;
+        let answer = answer.map_err(|error| lost_session("asking who the session is", &error))?;
+        self.conduct.after = Identity::of(answer.row).0;
+        Ok(())
+    }
+
+    /// Runs `statements` in a transaction that is rolled back, until one is refused. Tells who the session was after
+    /// each, and what the server said to it all.
+    pub(crate) async fn rehearse(&mut self, statements: &[&str]) -> Result<(Vec<Identity>, Conduct), Error> {
+        let mut identities = Vec::new();
+        self.wire.heard();
+        let rehearsed = async {
+            self.wire.query("BEGIN").await?;
+            for statement in statements {
+                self.wire.query(statement).await?;
+                identities.push(Identity::of(self.wire.query(Identity::QUERY).await?.row).0);
+            }
+            Ok(())
+        };
+        let outcome: Result<(), tokio_postgres::Error> = rehearsed.await;
+        let refused = matches!(&outcome, Err(error) if error.as_db_error().is_some());
+        let rolled_back = self.wire.query("ROLLBACK").await.map(drop);
+        let outcome = if refused { rolled_back } else { outcome.and(rolled_back) };
+        outcome.map_err(|error| lost_session("trying statements out", &error))?;
+        let mut conduct = Conduct::default();
+        conduct.hear(self.wire.heard());
+        Ok((identities, conduct))
     }
 
     /// What every run of sqlx's migrator does first: make the ledger where it is missing, and read it.
@@ -134,6 +175,9 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
 
     pub(crate) async fn close(self) {
         self.wire.close().await;
+        if let Some(watch) = self.watch {
+            watch.close().await;
+        }
     }
 
     /// sqlx's framing: the whole file as one query, and what `ledger` says of it, in one transaction.
@@ -142,31 +186,76 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
         file: &MigrationFile,
         sql: &str,
         ledger: &str,
-        parameters: &[&(dyn ToSql + Sync)],
+        parameters: Parameters<'_>,
     ) -> Result<(), Stop> {
-        if file.is_outside_transaction() {
-            self.simple(sql).await?;
-            return self.record(ledger, parameters).await;
+        self.wire.heard();
+        let before = std::mem::take(&mut self.conduct).after;
+        self.conduct = Conduct { before: before.clone(), after: before, ..Conduct::default() };
+        let framed = if file.is_outside_transaction() {
+            self.bare(sql, ledger, parameters).await
+        } else {
+            self.transaction(sql, ledger, parameters).await
+        };
+        let heard = self.wire.heard();
+        self.conduct.hear(heard);
+        if framed.is_ok() && self.watch.is_some() {
+            let answer = self.wire.query(Identity::QUERY).await.map_err(Stop::of)?;
+            self.conduct.after = Identity::of(answer.row).0;
         }
+        framed
+    }
+
+    /// The file alone, and then its line in the ledger.
+    async fn bare(&mut self, sql: &str, ledger: &str, parameters: Parameters<'_>) -> Result<(), Stop> {
+        self.conduct.kept_transaction = true;
+        self.conduct.statements = self.wire.query(sql).await.map_err(Stop::of)?.statements;
+        self.record(ledger, parameters).await
+    }
+
+    async fn transaction(&mut self, sql: &str, ledger: &str, parameters: Parameters<'_>) -> Result<(), Stop> {
         let framed = async {
             self.simple("BEGIN").await.map_err(Stop::while_recording)?;
-            self.simple(sql).await?;
+            let before = self.look(Watch::transaction).await?;
+            self.conduct.statements = self.wire.query(sql).await.map_err(Stop::of)?.statements;
+            if self.watch.is_some() {
+                self.conduct.kept_transaction = self.look(Watch::transaction).await? == before;
+                self.conduct.locked =
+                    self.look(async |it, process| it.locked(process, LEDGER_TABLE).await).await?;
+                let answer = self.wire.query(Identity::QUERY).await.map_err(Stop::of)?;
+                self.conduct.lock_timeout = Identity::of(answer.row).1;
+            }
             self.record(ledger, parameters).await?;
             self.simple("COMMIT").await.map_err(Stop::while_recording)
         };
         let outcome = framed.await;
-        if matches!(outcome, Err(Stop::Refused(_))) {
+        if let Err(Stop::Refused(refusal)) = &outcome {
+            self.conduct.kept_transaction |= refusal.moment == Moment::File;
+            // The refusal comes before the session is at rest; an empty query is answered after that.
+            if self.watch.is_some() && refusal.moment == Moment::File && self.wire.query("").await.is_ok() {
+                self.conduct.kept_transaction = self.look(Watch::is_inside).await?;
+            }
             // As sqlx does when it drops the transaction.
             drop(self.simple("ROLLBACK").await);
         }
         outcome
     }
 
+    /// What the watch, where there is one, sees of this session.
+    async fn look<T: Default>(
+        &mut self,
+        at: impl AsyncFnOnce(&mut Watch, i32) -> Result<T, Error>,
+    ) -> Result<T, Stop> {
+        match &mut self.watch {
+            Some(watch) => at(watch, self.wire.process).await.map_err(Stop::Lost),
+            None => Ok(T::default()),
+        }
+    }
+
     async fn simple(&self, sql: &str) -> Result<(), Stop> {
         self.wire.query(sql).await.map(drop).map_err(Stop::of)
     }
 
-    async fn record(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<(), Stop> {
+    async fn record(&self, sql: &str, parameters: Parameters<'_>) -> Result<(), Stop> {
         self.wire.execute(sql, parameters).await.map_err(|error| Stop::of(error).while_recording())
     }
 
@@ -186,6 +275,7 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
                 return Ok(Some(refusal));
             }
             Err(Stop::Broken(error)) => lost_session(doing, &error),
+            Err(Stop::Lost(error)) => return Err(error),
         };
         if self.target.is_alive().await { Ok(Some(Refusal::connection_cut())) } else { Err(error) }
     }
@@ -203,7 +293,7 @@ impl Stop {
     fn while_recording(self) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(refusal.during(Moment::Recording)),
-            broken @ Self::Broken(_) => broken,
+            broken => broken,
         }
     }
 }

@@ -9,6 +9,24 @@ pub(crate) struct Statement<'s> {
     pub(crate) text: &'s str,
 }
 
+impl Statement<'_> {
+    /// Whether it begins with `words`, which are in upper case.
+    pub(crate) fn begins(&self, words: &str) -> bool {
+        let mut own = self.text.split(|it: char| it.is_whitespace() || it == ';').filter(|it| !it.is_empty());
+        words.split(' ').all(|word| own.next().is_some_and(|it| it.eq_ignore_ascii_case(word)))
+    }
+
+    /// Whether it speaks of `name`, however that is written.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.text.to_lowercase().contains(&name.to_lowercase())
+    }
+}
+
+/// The line of the first statement that `is_it`, else the first line.
+pub(crate) fn line_where(sql: &str, is_it: impl Fn(&Statement<'_>) -> bool) -> u32 {
+    split(sql).iter().find(|statement| is_it(statement)).map_or(1, |it| it.line)
+}
+
 /// The line that holds the character at `position`, both from 1.
 pub(crate) fn line_at(sql: &str, position: usize) -> u32 {
     let newlines = sql.chars().take(position.saturating_sub(1)).filter(|it| *it == '\n').count();

@@ -1,7 +1,12 @@
 //! What production went through and what it is about to: the ledger replayed role by role, then what is pending.
 
 use crate::{
-    checks::{apply, down, not_judged},
+    checks::{
+        self, apply, down,
+        no_lock_timeout::{self, Unguarded},
+        not_judged, role_escape, swallowed_error,
+    },
+    conduct::TALKATIVE,
     error::Error,
     finding::Finding,
     plan::{Plan, Step},
@@ -73,15 +78,26 @@ pub(crate) async fn pending(
     if steps.is_empty() && scene.plan.applied.is_empty() {
         return Ok(Reached::End);
     }
-    let mut session = scene.target.login(&scene.project.roles.deployer).await?;
+    let role = &scene.project.roles.deployer;
+    let talk = (depth == Depth::Judge && scene.project.has_handlers()).then_some(TALKATIVE);
+    let mut session = scene.target.login_with(role, talk.as_slice()).await?;
     if let Some(refusal) = session.open_ledger().await? {
         findings.push(apply::judge_opening(scene, &refusal));
         findings.extend(not_judged::report(&names(&steps), "the deployer cannot open the ledger"));
         return Ok(Reached::Fault);
     }
+    if depth == Depth::Judge {
+        session.watch().await?;
+    }
+    let mut unguarded = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let rest = &steps[index + 1..];
-        let stop = match session.apply(step.up).await? {
+        let applied = match depth {
+            Depth::Judge => closely(scene, &mut session, step, findings).await?,
+            Depth::Apply => session.apply(step.up).await?,
+        };
+        unguarded.extend(Unguarded::of(step.up, &session.conduct));
+        let stop = match applied {
             Some(refusal) => {
                 findings.push(apply::judge_pending(scene, &mut session, step, &refusal).await?);
                 Some(format!("`{}` was refused", step.up.file_name()))
@@ -90,12 +106,32 @@ pub(crate) async fn pending(
             None => None,
         };
         if let Some(because) = stop {
+            findings.extend(no_lock_timeout::report(&unguarded, role));
             findings.extend(not_judged::report(&names(rest), &because));
             return Ok(Reached::Fault);
         }
     }
+    findings.extend(no_lock_timeout::report(&unguarded, role));
     session.close().await;
     Ok(Reached::End)
+}
+
+/// Applies a pending migration and judges how it behaves.
+async fn closely(
+    scene: &Scene<'_>,
+    session: &mut Session<'_>,
+    step: &Step<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Refusal>, Error> {
+    let caught = swallowed_error::rehearse(session, step.up).await?;
+    findings.extend(role_escape::inside(scene, session, step.up).await?);
+    let refusal = session.apply(step.up).await?;
+    findings.extend(checks::of_conduct(step.up, &session.role, &session.conduct));
+    if refusal.is_none() {
+        findings.extend(swallowed_error::check(step.up, &session.role, &session.conduct, &caught));
+        findings.extend(swallowed_error::notices(scene, step.up, &session.conduct).await?);
+    }
+    Ok(refusal)
 }
 
 /// The login in use; another role is another login, and each migration has a session of its own.

@@ -24,6 +24,8 @@ pub(crate) async fn judge_pending(
     let role = &session.role;
     let remains = if step.up.is_outside_transaction() {
         "what ran before the refused statement stays, and nothing records it"
+    } else if !session.conduct.kept_transaction {
+        "what ran before its own `COMMIT` stays, and nothing records it"
     } else {
         "nothing of the file is kept"
     };
@@ -41,7 +43,7 @@ pub(crate) async fn judge_pending(
             Some(removal) => advice::without_it(removal),
             None => advice::fix(refusal, step.up, role),
         };
-        (&codes::APPLY_FAILED, said(refusal, role), fix)
+        (code(refusal), said(refusal, role), fix)
     };
     Ok(Finding::new(code, what).at(&step.up.path, line).means(means).fix(fix))
 }
@@ -110,6 +112,17 @@ pub(crate) fn lacking_extension(step: &Step<'_>, refusal: &Refusal) -> Result<()
     })
 }
 
+/// Refusals that have a code of their own.
 fn code(refusal: &Refusal) -> &'static Code {
-    if refusal.asks_for_owner() { &codes::NOT_OWNER } else { &codes::APPLY_FAILED }
+    if refusal.asks_for_owner() {
+        &codes::NOT_OWNER
+    } else if refusal.asks_for_another_role() || refusal.asks_for_superuser() {
+        &codes::ROLE_ESCAPE
+    } else {
+        match refusal.sqlstate.as_str() {
+            "25001" => &codes::FRAMING,
+            "2D000" => &codes::NESTED_TRANSACTION,
+            _ => &codes::APPLY_FAILED,
+        }
+    }
 }

@@ -44,3 +44,62 @@ pub static NOT_JUDGED: Code = Code {
     story: "A migration runs on the schema that the earlier ones leave. Where one of them cannot be run, the later ones \
 are neither good nor bad: they are judged as soon as the fault is corrected.",
 };
+
+pub static FRAMING: Code = Code {
+    name: "framing",
+    level: Level::Error,
+    title: "the file does not fit into the way sqlx sends it",
+    story: "sqlx sends a file as one query, inside the transaction that also writes its line in the ledger. `CREATE INDEX \
+CONCURRENTLY`, `VACUUM` and others refuse to run there (SQLSTATE 25001). The marker `-- no-transaction` helps only as the \
+very first bytes of the file (a comment or an empty line before it and sqlx does not see it), and only for one statement: \
+several in one query are one transaction, whatever the marker says. `psql -f` sends statement by statement and shows none of it.",
+};
+
+pub static NESTED_TRANSACTION: Code = Code {
+    name: "nested-transaction",
+    level: Level::Error,
+    title: "the file begins or ends transactions itself",
+    story: "sqlx has put a transaction around the file. `BEGIN` in it is only a warning; `COMMIT` ends sqlx's transaction: what \
+ran so far is kept, the rest runs on its own, and when it fails the ledger says nothing of what is already there. The next \
+deployment runs the file again on its own leavings and stops with `already exists`. A `COMMIT; BEGIN;` pair hides it from the \
+eye, not from the transaction's number.",
+};
+
+pub static GRANT_IGNORED: Code = Code {
+    name: "grant-ignored",
+    level: Level::Error,
+    title: "a GRANT or REVOKE does nothing, and the server only warns",
+    story: "Whoever neither owns an object nor holds a right WITH GRANT OPTION may not grant it. The server answers with a \
+warning (SQLSTATE 01007, or 01006 for REVOKE), not with an error: the deployment is green, and the services meet `permission denied` \
+at the first request. Tests run as a superuser, for whom the same GRANT works.",
+};
+
+pub static SWALLOWED_ERROR: Code = Code {
+    name: "swallowed-error",
+    level: Level::Error,
+    title: "something did not happen as written, and nothing but a handler or a notice knows",
+    story: "`EXCEPTION WHEN OTHERS` in a DO block also catches `permission denied`: the deployment is green, and the column is not \
+there. The file is run as the deployer; errors that its handlers catch are counted while it runs, and named by a rehearsal \
+that is rolled back. What is there already (`duplicate_object`) may be caught. The same holds, as a warning, for what only a \
+notice tells: `CREATE TABLE IF NOT EXISTS` on a table of another shape, and names that the server cuts at 63 bytes.",
+};
+
+pub static ROLE_ESCAPE: Code = Code {
+    name: "role-escape",
+    level: Level::Error,
+    title: "the file wants to run as somebody else",
+    story: "`SET ROLE`, `RESET ROLE` and `SET SESSION AUTHORIZATION` change who runs what follows. In tests the session is a \
+superuser's and anything goes; in production the deployer is refused, or the objects end up with another owner, or the session, left \
+in another role, runs every later migration of that deployment otherwise than when deployed alone. What only a superuser may \
+do is the same fault. The gate logs in as the deployer, so nothing escapes here that would not escape there.",
+};
+
+pub static NO_LOCK_TIMEOUT: Code = Code {
+    name: "no-lock-timeout",
+    level: Level::Warning,
+    title: "strong locks on production's tables without a limit on waiting for them",
+    story: "`ALTER TABLE` waits for whoever reads the table, and everyone who comes later waits behind it: one long report and a \
+migration that takes a millisecond are an outage. With a `lock_timeout` the migration gives up instead and the deployment is run \
+again. Only locks on tables that production has count, and one finding stands for all files: \
+`ALTER ROLE deployer SET lock_timeout = '5s'` settles it for good.",
+};

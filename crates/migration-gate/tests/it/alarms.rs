@@ -65,18 +65,18 @@ fn a_column_that_never_was_has_no_culprit() {
 fn concurrently_in_a_transaction_is_refused_as_sqlx_sends_it() {
     let index = "CREATE INDEX CONCURRENTLY orders_note_idx ON orders (note);\n";
 
-    insta::assert_snapshot!(pending(index).check().expect(&["error[apply-failed]"]), @r"
-    error[apply-failed] migrations/0004_tags.up.sql:1: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)
+    insta::assert_snapshot!(pending(index).check().expect(&["error[framing]"]), @r"
+    error[framing] migrations/0004_tags.up.sql:1: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)
       production: the deployment stops here and nothing of the file is kept
       do: put it into a file of its own, with `-- no-transaction` as its very first bytes, and nothing but this one statement
     ");
-    insta::assert_snapshot!(pending(&format!("-- An index.\n-- no-transaction\n{index}")).check().expect(&["error[apply-failed]"]), @r"
-    error[apply-failed] migrations/0004_tags.up.sql:3: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)
+    insta::assert_snapshot!(pending(&format!("-- An index.\n-- no-transaction\n{index}")).check().expect(&["error[framing]"]), @r"
+    error[framing] migrations/0004_tags.up.sql:3: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)
       production: the deployment stops here and nothing of the file is kept
       do: sqlx looks for the marker at the very start of the file: give it `-- no-transaction` as its very first bytes, and nothing but this one statement
     ");
-    insta::assert_snapshot!(pending(&format!("-- no-transaction\n{index}SELECT 1;\n")).check().expect(&["error[apply-failed]"]), @r"
-    error[apply-failed] migrations/0004_tags.up.sql:2: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)
+    insta::assert_snapshot!(pending(&format!("-- no-transaction\n{index}SELECT 1;\n")).check().expect(&["error[framing]"]), @r"
+    error[framing] migrations/0004_tags.up.sql:2: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)
       production: the deployment stops here and what ran before the refused statement stays, and nothing records it
       do: keep one statement in the file: several in one query are one transaction, whatever the marker says
     ");

@@ -179,9 +179,13 @@ async fn a_prelude_that_can_run_only_once_costs_the_culprits_name_and_nothing_el
 #[tokio::test]
 async fn a_deployer_to_whom_nothing_is_refused_is_told() {
     let server = own_server().await;
-    let project = Project::of_pairs()
-        .deployed_by("gate_root")
-        .with("prelude.sql", format!("CREATE ROLE gate_root SUPERUSER LOGIN;\n{}", crate::project::PRELUDE));
+    let project = Project::of_pairs().deployed_by("gate_root").with(
+        "prelude.sql",
+        format!(
+            "CREATE ROLE gate_root SUPERUSER LOGIN;\nALTER ROLE gate_root SET lock_timeout = '5s';\n{}",
+            crate::project::PRELUDE
+        ),
+    );
     let verdict = Verdict::of(on(&server, &project));
 
     assert_eq!(verdict.exit_code, 0);

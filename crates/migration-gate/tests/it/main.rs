@@ -3,6 +3,7 @@
 
 mod agreement;
 mod alarms;
+mod conduct;
 mod down;
 mod files;
 mod input;

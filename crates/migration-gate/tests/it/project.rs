@@ -26,6 +26,7 @@ BEGIN
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role_name);
     END LOOP;
     EXECUTE format('ALTER DATABASE %I OWNER TO gate_owner', current_database());
+    EXECUTE format('ALTER ROLE gate_deployer IN DATABASE %I SET lock_timeout = %L', current_database(), '5s');
     GRANT USAGE, CREATE ON SCHEMA public TO gate_owner, gate_deployer;
     GRANT USAGE ON SCHEMA public TO gate_app;
 END
