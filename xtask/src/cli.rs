@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
-use crate::{bench::Case, completions::Shell, steps::STEPS};
+use crate::{bench::Case, completions::Shell, steps::STEPS, terminal::Detail};
 
 /// From a commit to images: the gate, its set-up and its tools.
 #[derive(Debug, Parser)]
@@ -78,9 +78,22 @@ pub(crate) struct CiArgs {
     /// How to talk: `human` and `plain` for people, `json` for one event a line
     #[arg(long, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
     pub(crate) message_format: MessageFormat,
+    #[command(flatten)]
+    pub(crate) telling: Telling,
+}
+
+/// How much a run tells.
+#[derive(Debug, Args)]
+pub(crate) struct Telling {
     /// Show each step's reason, and what its tools write as they write it
-    #[arg(short, long, conflicts_with_all = ["list", "plan"])]
-    pub(crate) verbose: bool,
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Telling {
+    pub(crate) fn detail(&self) -> Detail {
+        if self.verbose { Detail::Verbose } else { Detail::Usual }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,9 +111,8 @@ pub(crate) struct TestArgs {
     /// Profile of `.config/nextest.toml`, such as `long`
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Show what the tools write as they write it
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) telling: Telling,
     /// What nextest is given besides, such as a filter; doctests are left out then
     #[arg(last = true, value_name = "NEXTEST ARGUMENT")]
     pub(crate) arguments: Vec<String>,

@@ -133,7 +133,7 @@ fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
         steps,
         on_failure,
         format: args.message_format,
-        detail: detail(args.verbose),
+        detail: args.telling.detail(),
         setup: args.setup,
     };
     Ok(gate(cx, wanted, &as_in_the_table)?.verdict.exit_code())
@@ -143,7 +143,7 @@ fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
     let selection = steps::test::Selection { profile: args.profile, arguments: args.arguments };
     let narrowed = |_: &Step, cx: &Context, log: &Log| steps::test::run(cx, log, &selection);
     let wanted =
-        Wanted { command: "test", setup: args.setup, detail: detail(args.verbose), ..Wanted::step("test") };
+        Wanted { command: "test", setup: args.setup, detail: args.telling.detail(), ..Wanted::step("test") };
     Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())
 }
 
@@ -169,10 +169,6 @@ impl Wanted {
             setup: false,
         }
     }
-}
-
-fn detail(verbose: bool) -> Detail {
-    if verbose { Detail::Verbose } else { Detail::Usual }
 }
 
 fn as_in_the_table(step: &Step, cx: &Context, log: &Log) -> StepResult {

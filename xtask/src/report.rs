@@ -12,6 +12,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 pub(crate) use json::{Report, write_whole};
@@ -33,8 +34,19 @@ pub(crate) struct Told<'a> {
     pub(crate) run: &'a RunRecord,
     /// What the tools of failed steps said, by step.
     pub(crate) outputs: &'a BTreeMap<&'static str, String>,
+    /// What each step waited for, and when.
+    pub(crate) waits: &'a BTreeMap<&'static str, Vec<Waited>>,
     /// What a person types in front of a step to run it again.
     pub(crate) again: &'a str,
+}
+
+/// A time in which a step waited, in milliseconds after the run's beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waited {
+    pub(crate) on: String,
+    pub(crate) from_ms: u64,
+    /// Nothing while it lasts.
+    pub(crate) to_ms: Option<u64>,
 }
 
 /// Writes the readable reports when the run ends. What cannot be written is told, and changes no verdict.
@@ -42,17 +54,30 @@ pub(crate) struct Told<'a> {
 pub(crate) struct Pages {
     folder: PathBuf,
     again: String,
+    began: Instant,
     outputs: BTreeMap<&'static str, String>,
+    waits: BTreeMap<&'static str, Vec<Waited>>,
     pub(crate) warnings: Vec<String>,
 }
 
 impl Pages {
     pub(crate) fn new(cx: &Context) -> Self {
-        Self { folder: cx.target(), again: cx.again(), outputs: BTreeMap::new(), warnings: Vec::new() }
+        Self {
+            folder: cx.target(),
+            again: cx.again(),
+            began: Instant::now(),
+            outputs: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn write(&mut self, run: &RunRecord) {
-        let told = Told { run, outputs: &self.outputs, again: &self.again };
+        let told = Told { run, outputs: &self.outputs, waits: &self.waits, again: &self.again };
         let tested = run
             .steps
             .iter()
@@ -95,8 +120,22 @@ impl Listener for Pages {
             Event::StepFinished { step, output: Some(output) } => {
                 self.outputs.insert(step.name, (*output).to_owned());
             }
+            Event::RunStarted { .. } => self.began = Instant::now(),
+            Event::StepWaiting { step, on } => {
+                let wait = Waited { on: (*on).to_owned(), from_ms: self.now_ms(), to_ms: None };
+                self.waits.entry(step).or_default().push(wait);
+            }
+            Event::StepResumed { step } => {
+                let now = self.now_ms();
+                if let Some(wait) = self.waits.get_mut(step).and_then(|it| it.last_mut()) {
+                    wait.to_ms = Some(now);
+                }
+            }
             Event::RunFinished { run } => self.write(run),
-            _ => {}
+            Event::StepStarted { .. }
+            | Event::StepOutput { .. }
+            | Event::StepFinished { .. }
+            | Event::Tick => {}
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ use crate::{
 /// What cargo says when somebody else holds one of its locks, before what it waits for.
 const BLOCKING: &str = "Blocking waiting for file lock on ";
 
+/// How the messages begin that cargo writes for programs; a step tells people what is in them.
+const FOR_PROGRAMS: &str = "{\"reason\":";
 /// A line that is longer is kept in pieces.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -93,6 +95,9 @@ impl Lines {
     fn line(&mut self) {
         let begun = std::mem::take(&mut self.begun);
         let line = String::from_utf8_lossy(&begun);
+        if line.starts_with(FOR_PROGRAMS) {
+            return;
+        }
         self.log.write(&line);
         let line = line.trim_end();
         if line.is_empty() {

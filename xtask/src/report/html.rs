@@ -35,9 +35,9 @@ pub(crate) fn page(told: &Told<'_>) -> String {
         counts = text(&counts(run)),
         took = took(run.duration_ms),
         started = text(&run.started_at),
-        shown = text(&run.started_at.replacen('T', " ", 1)),
+        shown = text(&moment(&run.started_at)),
     );
-    page += &timeline::section(run);
+    page += &timeline::section(told);
     page += &found(told);
     page + "</main>\n</body>\n</html>\n"
 }
@@ -113,9 +113,26 @@ fn item(finding: &Finding) -> String {
     format!(
         "<li><span class=\"level {class}\">{level}</span> <code>{}</code>{place}<p>{}</p>{}</li>\n",
         text(&finding.code),
-        text(&finding.message),
+        prose(&finding.message),
         fix.unwrap_or_default()
     )
+}
+
+/// `2026-11-21T09:54:20.396Z` as people read it.
+fn moment(time: &str) -> String {
+    time.split_once('.').map_or(time, |it| it.0).replacen('T', " ", 1) + " UTC"
+}
+
+/// A sentence in which backticks mark what is typed.
+fn prose(sentence: &str) -> String {
+    let pieces: Vec<&str> = sentence.split('`').collect();
+    if pieces.len().is_multiple_of(2) {
+        return text(sentence);
+    }
+    let tag = |(index, piece): (usize, &&str)| {
+        if index % 2 == 1 { format!("<code>{}</code>", text(piece)) } else { text(piece) }
+    };
+    pieces.iter().enumerate().map(tag).collect()
 }
 
 /// Text in HTML, in an element or in an attribute with quotes.

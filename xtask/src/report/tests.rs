@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Told, html, junit, markdown};
+use super::{Told, Waited, html, junit, markdown};
 use crate::{
     events::{RunRecord, StepRecord},
     outcome::{Finding, Status, Verdict},
@@ -52,7 +52,9 @@ fn told(with: impl FnOnce(&Told<'_>) -> String) -> String {
         "clippy",
         "error: function `old` is never used\n --> \u{1b}[1mcrates/store\u{1b}[0m <script>&amp;\n".to_owned(),
     )]);
-    with(&Told { run: &run(), outputs: &outputs, again: "cargo xtask ci" })
+    let on = "cargo's lock on the build directory".to_owned();
+    let waits = BTreeMap::from([("clippy", vec![Waited { on, from_ms: 1_000, to_ms: Some(13_000) }])]);
+    with(&Told { run: &run(), outputs: &outputs, waits: &waits, again: "cargo xtask ci" })
 }
 
 #[test]
@@ -159,5 +161,5 @@ fn a_step_has_its_place_on_the_time_line() {
     let bars: Vec<&str> = page.lines().filter(|it| it.contains("class=\"track\"")).collect();
     assert_eq!(bars.len(), 3);
     let (_, bar) = bars[1].split_once("<span class=\"track\">").unwrap();
-    insta::assert_snapshot!(bar.split("</span>").next().unwrap(), @r#"<b class="bad" style="left:0.48%;width:97.84%" title="1 min 01 s after 0.3 s, of it 12.0 s waiting for a lock"><i style="width:19.67%"></i></b>"#);
+    insta::assert_snapshot!(bar.split("</span>").next().unwrap(), @r#"<b class="bad" style="left:0.48%;width:97.84%" title="1 min 01 s after 0.3 s"></b><i class="wait" style="left:1.60%;width:19.25%" title="12.0 s waiting for cargo's lock on the build directory"></i>"#);
 }

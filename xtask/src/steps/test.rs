@@ -1,5 +1,7 @@
 //! `test`: nextest and the doctests, on a real Postgres where the workspace has a database.
 
+mod output;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -35,17 +37,19 @@ pub(crate) fn run(cx: &Context, log: &Log, selection: &Selection) -> StepResult 
     let nextest = with_database(nextest(cx, selection)?, scratch.as_ref()).log(log).run()?;
     keep_results(cx, selection)?;
     if !nextest.success() {
-        let output = relevant(&nextest.stderr);
         if !FAULTS.contains(&nextest.code()) {
             let said = nextest.stderr.trim();
             let lacks = format!("nextest could not run (exit {}): {said}", nextest.code());
             return Err(StepError::environment(lacks, "cargo xtask doctor"));
         }
-        let mut findings = failures(&nextest.stderr);
+        let mut findings = output::failures(&nextest.stderr);
+        if findings.is_empty() {
+            findings = output::compile_errors(&nextest.stderr);
+        }
         if findings.is_empty() {
             findings.push(Finding::error("test-build", "the tests do not compile"));
         }
-        return Ok(Outcome::ToolFailed { findings, output });
+        return Ok(Outcome::ToolFailed { findings, output: output::relevant(&nextest.stderr) });
     }
     if selection.profile.is_some() || !selection.arguments.is_empty() {
         return Ok(Outcome::Judged(Vec::new()));
@@ -90,9 +94,13 @@ fn doctests(cx: &Context, log: &Log, scratch: Option<&Scratch>) -> StepResult {
     if finished.success() {
         return Ok(Outcome::Judged(Vec::new()));
     }
-    let findings =
-        vec![Finding::error("doctest-failed", "a doctest failed").fix("cargo test --doc --workspace")];
-    Ok(Outcome::ToolFailed { findings, output: format!("{}{}", finished.stdout, finished.stderr) })
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    let mut findings = output::doctests(&said);
+    if findings.is_empty() {
+        findings
+            .push(Finding::error("doctest-failed", "a doctest failed").fix("cargo test --doc --workspace"));
+    }
+    Ok(Outcome::ToolFailed { findings, output: said })
 }
 
 fn with_database(process: Process, scratch: Option<&Scratch>) -> Process {
@@ -119,56 +127,4 @@ fn keep_results(cx: &Context, selection: &Selection) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// nextest lists what failed as `FAIL [   0.012s] ( 1/12) crate::binary test_name`, once as it happens and once in the end.
-fn failures(output: &str) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for line in output.lines() {
-        let line = line.trim_start();
-        let Some(state) = ["FAIL", "SIGABRT", "SIGSEGV", "SIGKILL", "TIMEOUT", "LEAK-FAIL"]
-            .iter()
-            .find(|it| line.starts_with(**it))
-        else {
-            continue;
-        };
-        let Some((_, name)) = line.split_once(']') else { continue };
-        let name =
-            name.trim_start().trim_start_matches(|c: char| "( /)".contains(c) || c.is_ascii_digit()).trim();
-        if !name.is_empty() && !findings.iter().any(|it| it.message.ends_with(name)) {
-            let fix = format!("cargo xtask test -- {}", name.split_whitespace().last().unwrap_or(name));
-            let verb = if *state == "TIMEOUT" { "timed out" } else { "failed" };
-            findings.push(located(
-                output,
-                name,
-                Finding::error("test-failed", format!("{verb}: {name}")).fix(fix),
-            ));
-        }
-    }
-    findings
-}
-
-/// Where it failed: a snapshot names its `Source: FILE:LINE`, any other panic where it was raised.
-fn located(output: &str, name: &str, finding: Finding) -> Finding {
-    let test = name.split_whitespace().last().unwrap_or(name);
-    let mark = format!("thread '{test}'");
-    let short = test.rsplit("::").next().unwrap_or(test);
-    let snapshot = output.lines().skip_while(|line| !line.contains("Snapshot: ") || !line.contains(short));
-    let snapshot = snapshot.take(3).find_map(|line| line.trim().strip_prefix("Source: "));
-    let panic = output.lines().find(|line| line.trim_start().starts_with(&mark));
-    let panic =
-        panic.and_then(|line| line.split_once("panicked at ")).and_then(|(_, place)| place.rsplit_once(':'));
-    let place = snapshot.or(panic.and_then(|(place, _)| place.rsplit_once(':')).map(|(place, _)| place));
-    match place.and_then(|it| it.rsplit_once(':')) {
-        Some((file, line)) => finding.at(file, line.parse().ok()),
-        None => finding,
-    }
-}
-
-/// From the first failure on, without what nextest says of tests that passed.
-fn relevant(output: &str) -> String {
-    let quiet = |line: &&str| {
-        !["PASS [", "Compiling ", "Finished "].iter().any(|it| line.trim_start().starts_with(it))
-    };
-    output.lines().filter(quiet).collect::<Vec<_>>().join("\n")
 }

@@ -8,6 +8,7 @@ use std::{
 use super::region::{Running, View};
 use crate::{
     events::{Event, RunRecord},
+    interrupt,
     outcome::Status,
     steps::Lane,
 };
@@ -101,7 +102,7 @@ impl Board {
     }
 
     /// What the region shows at this moment.
-    pub(crate) fn view(&self, now: Instant, interrupted: bool) -> View {
+    pub(crate) fn view(&self, now: Instant) -> View {
         let since = |it: Instant| now.saturating_duration_since(it);
         let running = self.steps.iter().filter_map(|it| match &it.state {
             State::Running(at) => Some(Running {
@@ -122,7 +123,7 @@ impl Board {
             failed: ended(Status::Failed).chain(ended(Status::Environment)).map(|it| it.name).collect(),
             elapsed: self.began.map(since).unwrap_or_default(),
             left: self.left(now),
-            interrupted,
+            interrupted: interrupt::requested(),
             names: self.names,
         }
     }

@@ -34,14 +34,15 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Standard output and the environment of this process.
     pub(crate) fn here() -> Self {
-        Self::of(io::stdout().is_terminal(), |name| std::env::var_os(name))
+        Self { terminal: io::stdout().is_terminal(), ..Self::of(|name| std::env::var_os(name)) }
     }
 
-    fn of(terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    /// What the environment says; whether it is a terminal it cannot.
+    fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).is_some_and(|it| !it.is_empty());
         let on = |name: &str| variable(name).is_some_and(|it| !it.is_empty() && it != "0");
         Self {
-            terminal,
+            terminal: false,
             dumb: variable("TERM").is_none_or(|it| it == "dumb" || it.is_empty()),
             job: variable("GITEA_ACTIONS").is_some_and(|it| it == "true")
                 || variable("GITHUB_ACTIONS").is_some_and(|it| it == "true"),
@@ -70,38 +71,48 @@ impl Surroundings {
 mod tests {
     use super::*;
 
-    fn told(terminal: bool, variables: &[(&str, &str)]) -> (Form, Paint) {
-        let find = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.into());
-        let here = Surroundings::of(terminal, find);
+    fn on_terminal(variables: &[(&str, &str)]) -> (Form, Paint) {
+        told(Surroundings { terminal: true, ..surroundings(variables) })
+    }
+
+    fn in_pipe(variables: &[(&str, &str)]) -> (Form, Paint) {
+        told(surroundings(variables))
+    }
+
+    fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
+        Surroundings::of(|name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.into()))
+    }
+
+    fn told(here: Surroundings) -> (Form, Paint) {
         (here.form(MessageFormat::Human), here.paint())
     }
 
     #[test]
     fn a_terminal_gets_a_live_region_in_colour() {
-        assert_eq!(told(true, &[("TERM", "xterm-256color")]), (Form::Live, Paint::Colours));
+        assert_eq!(on_terminal(&[("TERM", "xterm-256color")]), (Form::Live, Paint::Colours));
     }
 
     #[test]
     fn colour_stays_out_where_nobody_wants_it() {
         let term = ("TERM", "xterm");
-        assert_eq!(told(false, &[term]), (Form::Lines, Paint::None));
-        assert_eq!(told(true, &[term, ("NO_COLOR", "1")]), (Form::Live, Paint::None));
-        assert_eq!(told(true, &[term, ("NO_COLOR", "")]), (Form::Live, Paint::Colours));
-        assert_eq!(told(true, &[("TERM", "dumb")]), (Form::Lines, Paint::None));
-        assert_eq!(told(true, &[]), (Form::Lines, Paint::None));
+        assert_eq!(in_pipe(&[term]), (Form::Lines, Paint::None));
+        assert_eq!(on_terminal(&[term, ("NO_COLOR", "1")]), (Form::Live, Paint::None));
+        assert_eq!(on_terminal(&[term, ("NO_COLOR", "")]), (Form::Live, Paint::Colours));
+        assert_eq!(on_terminal(&[("TERM", "dumb")]), (Form::Lines, Paint::None));
+        assert_eq!(on_terminal(&[]), (Form::Lines, Paint::None));
     }
 
     #[test]
     fn colour_can_be_forced_into_a_pipe_but_not_past_no_color() {
-        assert_eq!(told(false, &[("CLICOLOR_FORCE", "1")]), (Form::Lines, Paint::Colours));
-        assert_eq!(told(false, &[("CLICOLOR_FORCE", "0")]), (Form::Lines, Paint::None));
-        assert_eq!(told(false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), (Form::Lines, Paint::None));
+        assert_eq!(in_pipe(&[("CLICOLOR_FORCE", "1")]), (Form::Lines, Paint::Colours));
+        assert_eq!(in_pipe(&[("CLICOLOR_FORCE", "0")]), (Form::Lines, Paint::None));
+        assert_eq!(in_pipe(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), (Form::Lines, Paint::None));
     }
 
     #[test]
     fn a_runners_job_gets_groups_also_where_it_looks_like_a_terminal() {
         for name in ["GITEA_ACTIONS", "GITHUB_ACTIONS"] {
-            assert_eq!(told(true, &[("TERM", "xterm"), (name, "true")]), (Form::Job, Paint::None));
+            assert_eq!(on_terminal(&[("TERM", "xterm"), (name, "true")]), (Form::Job, Paint::None));
         }
     }
 }

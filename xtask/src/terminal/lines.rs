@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     events::{Event, Listener, RunRecord, StepRecord},
-    interrupt,
     outcome::Status,
 };
 
@@ -98,7 +97,7 @@ impl<W: Write> Lines<W> {
     }
 
     fn signs_of_life(&mut self, now: Instant) -> io::Result<()> {
-        for step in self.board.view(now, interrupt::requested()).running {
+        for step in self.board.view(now).running {
             let last = self.told.get(step.name).copied();
             let silent = last.map_or(step.elapsed, |it| now.saturating_duration_since(it).min(step.elapsed));
             if silent >= HEARTBEAT {

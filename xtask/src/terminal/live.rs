@@ -19,9 +19,15 @@ use super::{
 };
 use crate::{
     events::{Event, Listener, RunRecord},
-    interrupt,
     outcome::Status,
 };
+
+/// Whether something still runs that a region shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Region {
+    Kept,
+    Gone,
+}
 
 /// Writes to a terminal that understands cursor movements.
 pub(crate) struct Live<W: Write> {
@@ -50,18 +56,18 @@ impl<W: Write> Live<W> {
             }
             Event::StepOutput { step, line } if self.wording.detail == Detail::Verbose => {
                 let line = self.wording.output(step, line);
-                self.frame(&[line], true)
+                self.frame(&[line], Region::Kept)
             }
-            Event::StepStarted { .. } => self.frame(&[], true),
+            Event::StepStarted { .. } => self.frame(&[], Region::Kept),
             Event::StepOutput { .. } | Event::StepWaiting { .. } | Event::StepResumed { .. } => Ok(()),
             Event::StepFinished { step, output } => {
                 let lines = self.wording.step(step, *output);
-                self.frame(&lines, true)
+                self.frame(&lines, Region::Kept)
             }
-            Event::Tick => self.frame(&[], true),
+            Event::Tick => self.frame(&[], Region::Kept),
             Event::RunFinished { run } => {
                 let lines = self.closing(run);
-                self.frame(&lines, false)
+                self.frame(&lines, Region::Gone)
             }
         }
     }
@@ -74,10 +80,10 @@ impl<W: Write> Live<W> {
     }
 
     /// Writes lines above the region, and the region anew where one is wanted, in one go.
-    fn frame(&mut self, above: &[String], region: bool) -> io::Result<()> {
+    fn frame(&mut self, above: &[String], region: Region) -> io::Result<()> {
         let (columns, rows) = size();
-        let next = if region {
-            let view = self.board.view(Instant::now(), interrupt::requested());
+        let next = if region == Region::Kept {
+            let view = self.board.view(Instant::now());
             // Some terminals fold a line that fills the last column.
             region::lines(&view, columns.saturating_sub(1), rows, self.wording.paint)
         } else {
@@ -104,19 +110,24 @@ impl<W: Write> Listener for Live<W> {
 /// Where the run ends without its last event, the region goes with it.
 impl<W: Write> Drop for Live<W> {
     fn drop(&mut self) {
-        self.frame(&[], false).ok();
+        self.frame(&[], Region::Gone).ok();
     }
 }
 
 /// Up over the old region, then each line over what stood there, then nothing of the rest.
+///
+/// What goes above may take more than a row a line, so the old region is erased before it; the region's own lines are
+/// written over the old ones, which does not flicker.
 fn frame(up: usize, above: &[String], region: &[String]) -> String {
     let mut text = String::from("\r");
     if up > 0 {
         text += &format!("\u{1b}[{up}A");
     }
-    for line in above.iter().chain(region) {
-        text += &format!("\u{1b}[2K{line}\n");
+    if !above.is_empty() {
+        text += "\u{1b}[J";
     }
+    above.iter().for_each(|line| text += &format!("{line}\n"));
+    region.iter().for_each(|line| text += &format!("\u{1b}[2K{line}\n"));
     text + "\u{1b}[J"
 }
 
@@ -141,7 +152,7 @@ mod tests {
     fn a_frame_overwrites_the_old_region_and_ends_below_the_new_one() {
         let said = frame(2, &["fmt  ok".into()], &["clippy  running".into()]);
         insta::assert_snapshot!(said.replace('\u{1b}', "␛").replace('\r', "␍"), @"
-        ␍␛[2A␛[2Kfmt  ok
+        ␍␛[2A␛[Jfmt  ok
         ␛[2Kclippy  running
         ␛[J
         ");
