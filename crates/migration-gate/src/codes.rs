@@ -8,12 +8,13 @@ mod files;
 mod locks;
 mod prepared;
 mod queries;
+mod schema;
 
 use std::fmt;
 
 use serde::Serialize;
 
-pub use self::{apply::*, files::*, locks::*, prepared::*, queries::*};
+pub use self::{apply::*, files::*, locks::*, prepared::*, queries::*, schema::*};
 
 /// How much a finding weighs; only an error fails the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -57,6 +58,7 @@ pub static CODES: &[&Code] = &[
     &ROLE_ESCAPE,
     &NO_LOCK_TIMEOUT,
     &DOWN_FAILS,
+    &DOWN_LEAVES_DRIFT,
     &REUP_FAILS,
     &QUERY_BROKEN,
     &QUERY_STALE,

@@ -192,6 +192,21 @@ impl MigrationFile {
         self.bytes.starts_with(NO_TRANSACTION.as_bytes())
     }
 
+    /// The first line, from 1, that speaks of `name` outside a comment.
+    pub(crate) fn line_with(&self, name: &str) -> Option<u32> {
+        let name = name.to_lowercase();
+        let is_letter = |it: char| it.is_alphanumeric() || it == '_';
+        let speaks = |line: &str| {
+            let line = line.to_lowercase();
+            !line.trim_start().starts_with("--")
+                && line.match_indices(&name).any(|(at, _)| {
+                    !line[..at].ends_with(is_letter) && !line[at + name.len()..].starts_with(is_letter)
+                })
+        };
+        let line = self.sql()?.lines().position(speaks)?;
+        u32::try_from(line + 1).ok()
+    }
+
     /// What sqlx calls it in the ledger.
     pub(crate) fn description(&self) -> String {
         self.name.replace('_', " ")

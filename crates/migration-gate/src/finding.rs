@@ -74,6 +74,12 @@ impl Finding {
         self
     }
 
+    /// Something to know, not to repair.
+    pub(crate) fn only_informs(mut self) -> Self {
+        self.level = Level::Info;
+        self
+    }
+
     /// The finding as one line of JSON.
     pub fn to_json(&self) -> String {
         let wire = Wire {

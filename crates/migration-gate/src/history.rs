@@ -141,10 +141,7 @@ fn difference(before: &Columns, after: &Columns, missing: &Missing) -> Option<Re
 impl Removal {
     /// Placed where the file first speaks of it.
     fn by(self, file: &MigrationFile) -> Self {
-        let word = self.object.split('`').nth(1).unwrap_or_default().to_lowercase();
-        let text = file.sql().unwrap_or_default().to_lowercase();
-        let spoken =
-            text.lines().position(|line| !line.trim_start().starts_with("--") && line.contains(&word));
-        Self { file: file.file_name(), line: spoken.and_then(|it| u32::try_from(it + 1).ok()), ..self }
+        let word = self.object.split('`').nth(1).unwrap_or_default();
+        Self { file: file.file_name(), line: file.line_with(word), ..self }
     }
 }

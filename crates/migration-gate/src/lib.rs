@@ -10,6 +10,7 @@
 
 mod advice;
 mod bench;
+mod catalog;
 mod checks;
 pub mod codes;
 mod conduct;
@@ -24,6 +25,7 @@ mod handlers;
 mod history;
 pub mod ledger;
 mod lineage;
+mod origins;
 mod plan;
 mod prepared;
 mod project;
@@ -41,6 +43,7 @@ mod timestamp;
 mod trace;
 mod upgrade;
 pub mod waivers;
+mod walk;
 mod wire;
 
 use std::future::Future;
@@ -48,7 +51,8 @@ use std::future::Future;
 use scratch_postgres::{Options, Server};
 
 use crate::{
-    checks::not_judged,
+    checks::{down, not_judged},
+    origins::Origins,
     plan::Plan,
     rehearsal::Rehearsal,
     target::Target,
@@ -63,9 +67,6 @@ pub use crate::{
     project::{Prelude, Project, QueryFolder, Roles, Settings, Slot},
     provision::{Reach, provision},
 };
-
-/// What the database is called that stays where production is.
-const BEFORE: &str = "before";
 
 /// What the gate found, and how far it got.
 #[derive(Debug, Default)]
@@ -161,12 +162,11 @@ async fn in_database(
     };
     if outcome.is_err() {
         // What stopped it is said; that a server which is gone holds no database needs no word.
-        drop(target.history().remove().await);
-        drop(Rehearsal::beside(&target).remove().await);
-        drop(target.beside(BEFORE).remove().await);
+        drop(target.remove_others().await);
         drop(database.drop().await);
         return outcome;
     }
+    target.remove_others().await?;
     database.drop().await?;
     outcome
 }
@@ -174,27 +174,19 @@ async fn in_database(
 async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     report.notes.extend(scene.target.set_up(scene.project).await?);
     report.applied = scene.plan.applied.len();
+    let mut origins = Origins::default();
+    origins.keep_start(scene).await?;
     if upgrade::replay(scene, &[], &mut report.findings).await? == Reached::Fault {
         return Ok(());
     }
     let rehearsal = Rehearsal::prepare(scene).await?;
-    let before = production(scene).await?;
+    origins.keep_production(scene).await?;
     let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
     report.pending = scene.plan.pending.len();
+    down::judge(scene, &origins, &mut report.findings).await?;
     rehearsal::judge(scene, rehearsal, reached, report).await?;
     if reached == Reached::End {
-        checks::queries::judge(scene, before.as_ref(), report).await?;
-    }
-    if let Some(before) = before {
-        before.remove().await?;
+        checks::queries::judge(scene, origins.production.as_ref(), report).await?;
     }
     Ok(())
-}
-
-/// A copy of what production is, for whoever compares; none where nothing is pending.
-async fn production(scene: &Scene<'_>) -> Result<Option<Target>, Error> {
-    if scene.plan.pending.is_empty() || scene.project.settings.queries.is_empty() {
-        return Ok(None);
-    }
-    scene.target.copy(BEFORE).await.map(Some)
 }

@@ -50,11 +50,6 @@ impl Rehearsal {
         Ok(Some(Self { copy: scene.target.copy(SUFFIX).await? }))
     }
 
-    /// The copy's name, made or not.
-    pub(crate) fn beside(target: &Target) -> Target {
-        target.beside(SUFFIX)
-    }
-
     /// Applies what is pending in a login of the deployer, and takes the copy away.
     pub(crate) async fn perform<'p>(self, scene: &Scene<'p>) -> Result<Performance<'p>, Error> {
         let performance = self.apply_all(scene).await;

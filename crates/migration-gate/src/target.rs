@@ -13,6 +13,17 @@ use crate::{
     wire::Wire,
 };
 
+/// What `CREATE DATABASE` leaves behind of the database $1 for its copy $2.
+const COPY_OWNER_AND_RIGHTS: &str = "
+    UPDATE pg_database AS copy SET datdba = source.datdba, datacl = source.datacl
+    FROM pg_database AS source WHERE source.datname = $1 AND copy.datname = $2";
+const COPY_SETTINGS: &str = "
+    INSERT INTO pg_db_role_setting
+    SELECT copy.oid, setting.setrole, setting.setconfig
+    FROM pg_db_role_setting AS setting
+    JOIN pg_database AS source ON source.oid = setting.setdatabase AND source.datname = $1
+    JOIN pg_database AS copy ON copy.datname = $2";
+
 /// One database on one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -54,13 +65,24 @@ impl Target {
     /// Makes a copy of this database, which nobody may be connected to.
     pub(crate) async fn copy(&self, suffix: &str) -> Result<Self, Error> {
         let copy = self.beside(suffix);
+        self.copy_to(&copy).await?;
+        Ok(copy)
+    }
+
+    /// Makes `copy` a copy of this database, which nobody may be connected to.
+    pub(crate) async fn copy_to(&self, copy: &Self) -> Result<(), Error> {
         let doing = format!("copying database `{}`", self.database);
         let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
         let statement =
             format!("CREATE DATABASE {} TEMPLATE {}", identifier(&copy.database), identifier(&self.database));
         run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
+        // A template gives neither its owner, nor the rights on it, nor its settings.
+        for statement in [COPY_OWNER_AND_RIGHTS, COPY_SETTINGS] {
+            let copied = sqlx::query(statement).bind(&self.database).bind(&copy.database);
+            copied.execute(&mut connection).await.map_err(|error| lost(&doing, &error))?;
+        }
         drop(connection.close().await);
-        Ok(copy)
+        Ok(())
     }
 
     /// Makes the database where it does not exist.
@@ -86,6 +108,24 @@ impl Target {
         let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(&self.database));
         run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    /// Drops every database that was made beside this one, whoever is in it.
+    pub(crate) async fn remove_others(&self) -> Result<(), Error> {
+        let doing = format!("dropping what was copied from database `{}`", self.database);
+        let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE starts_with(datname, $1 || '_')")
+                .bind(&self.database)
+                .fetch_all(&mut connection)
+                .await
+                .map_err(|error| lost(&doing, &error))?;
+        for name in names {
+            let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(&name));
+            run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
+        }
         drop(connection.close().await);
         Ok(())
     }

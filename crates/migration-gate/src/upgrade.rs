@@ -2,7 +2,7 @@
 
 use crate::{
     checks::{
-        self, apply, down,
+        self, apply,
         no_lock_timeout::{self, Unguarded},
         not_judged, role_escape, swallowed_error,
     },
@@ -35,7 +35,7 @@ pub(crate) enum Reached {
 /// What is done with each pending migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Up, down, up.
+    /// Up, and how it behaves.
     Judge,
     /// Up.
     Apply,
@@ -102,7 +102,6 @@ pub(crate) async fn pending(
                 findings.push(apply::judge_pending(scene, &mut session, step, &refusal).await?);
                 Some(format!("`{}` was refused", step.up.file_name()))
             }
-            None if depth == Depth::Judge => down::judge(scene, step, findings).await?,
             None => None,
         };
         if let Some(because) = stop {

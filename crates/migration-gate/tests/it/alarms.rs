@@ -41,7 +41,7 @@ fn a_dropped_table_is_told_with_the_migration_that_dropped_it() {
         .pair(
             "0004_tags",
             "DROP TABLE orders;\n",
-            "CREATE TABLE orders (id bigint PRIMARY KEY, note text, state order_state);\n",
+            "CREATE TABLE orders (id bigint PRIMARY KEY, note text, state order_state NOT NULL DEFAULT 'open');\n",
         )
         .pair("0005_notes", "ALTER TABLE orders ADD COLUMN at timestamptz;\n", "SELECT 1;\n");
 
