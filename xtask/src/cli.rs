@@ -75,6 +75,9 @@ pub(crate) struct CiArgs {
     /// List the steps and what each proves
     #[arg(long)]
     pub(crate) list: bool,
+    /// Let `cargo sqlx prepare --check` decide on `.sqlx`, which compiles, also where reading the sources is enough
+    #[arg(long, conflicts_with_all = ["list", "plan"])]
+    pub(crate) exact: bool,
     /// How to talk: `human` and `plain` for people, `json` for one event a line
     #[arg(long, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
     pub(crate) message_format: MessageFormat,

@@ -27,6 +27,8 @@ pub(crate) struct Tool {
 enum Use {
     /// The step of that name.
     Step(&'static str),
+    /// The step of that name, in cases that it cannot decide without.
+    AtTimes(&'static str),
     /// Any step that compiles.
     Build,
     /// Any step that works on a scratch Postgres.
@@ -145,7 +147,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     tool("cargo-deny",       "judges licences, sources and advisories",       &[Use::Step("deny")],     Probe::Pinned,                                                                Source::Crate(DENY)),
     tool("clippy",           "finds mistakes that compile",                   &[Use::Step("clippy")],   Probe::Toolchain(&["cargo-clippy", "clippy-driver"]),                         Source::Component("clippy")),
     tool("cargo-nextest",    "runs the tests",                                &[Use::Step("test")],     Probe::Pinned,                                                                Source::Crate(NEXTEST)),
-    tool("cargo-sqlx",       "compares the queries with the schema",          &[Use::Step("sqlx")],     Probe::Pinned,                                                                Source::Crate(SQLX)),
+    tool("cargo-sqlx",       "compares the queries with the schema",          &[Use::AtTimes("sqlx")],   Probe::Pinned,                                                                Source::Crate(SQLX)),
     tool("postgres",         "is the scratch database",                       &[Use::Database],         Probe::Postgres,                                                              Source::Postgres),
     tool("setpriv",          "ends postgres with the run, and lets root start it", &[Use::Database],    Probe::Programs(&["setpriv"]),                                                packages(&["util-linux"])),
     tool("podman",           "builds and runs the images",                    IMAGES,                   Probe::Programs(&["podman"]),                                                 where_known(&["podman"], NETWORK)),
@@ -209,7 +211,7 @@ impl Demand {
             // A given server stays enough, also for them.
             Use::Database => self.database,
             _ if self.own_tests => true,
-            Use::Step(name) => has(name),
+            Use::Step(name) | Use::AtTimes(name) => has(name),
             Use::Build => ["deny", "clippy", "test", "sqlx", "migrations", "images"].into_iter().any(has),
             Use::OwnTests => false,
         }
@@ -258,6 +260,8 @@ impl Tool {
 pub(crate) fn missing(cx: &Context, steps: &[&str]) -> Vec<Missing> {
     let machine = Machine::this(cx);
     let mut absent = Demand::of(cx, steps).absent(&machine);
+    // Whether this run comes to need it is found out in the step, which says so.
+    absent.retain(|it| !matches!(it.tool.used_by, [Use::AtTimes(_)]));
     if machine.program("podman").is_some() {
         absent.retain(|it| !matches!(it.tool.source, Source::Postgres));
     }

@@ -90,6 +90,7 @@ impl<'a> Lanes<'a> {
         let mut record = StepRecord::waiting(step);
         let missing = self.missing.lock().ok().and_then(|mut it| it.remove(step.name));
         let path = self.cx.target().join("logs").join(format!("{}.log", step.name));
+        let mut remark = None;
         let result = match (missing, Log::create(&path)) {
             (Some(missing), _) => Err(missing),
             (None, Ok(log)) => {
@@ -98,6 +99,7 @@ impl<'a> Lanes<'a> {
                 let result = (self.run)(step, self.cx, &log);
                 if let Ok(outcome) = &result {
                     outcome.findings().iter().for_each(|it| log.line(&it.to_string()));
+                    remark = log.remarked();
                 }
                 result
             }
@@ -108,6 +110,9 @@ impl<'a> Lanes<'a> {
         record.duration_ms = millis(began);
         record.waited_ms = voice.waited_ms();
         let output = judge::settle(result, &mut record);
+        if let Some(remark) = remark {
+            record.reason = format!("{}; {remark}", record.reason);
+        }
         (record, output)
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Log {
     file: Arc<Mutex<File>>,
     /// Who is told of each line as it comes.
     voice: Option<Voice>,
+    /// How the step came to its verdict, where there is something to say.
+    remark: Arc<Mutex<Option<String>>>,
 }
 
 impl Log {
@@ -38,7 +40,12 @@ impl Log {
         File::create(path)?;
         // Appending, so that a child which writes to the same file overwrites nothing.
         let file = File::options().append(true).open(path)?;
-        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)), voice: None })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Arc::new(Mutex::new(file)),
+            voice: None,
+            remark: Arc::default(),
+        })
     }
 
     /// The same log, which also tells each line and each wait.
@@ -58,6 +65,18 @@ impl Log {
     /// Adds a line of the tool's own.
     pub(crate) fn line(&self, text: &str) {
         self.write(&format!("{text}\n"));
+    }
+
+    /// Says how the step came to its verdict; the run's record has it beside the reason.
+    pub(crate) fn remark(&self, text: &str) {
+        if let Ok(mut remark) = self.remark.lock() {
+            *remark = Some(masked(text).into_owned());
+        }
+    }
+
+    /// What was said of that last.
+    pub(crate) fn remarked(&self) -> Option<String> {
+        self.remark.lock().ok()?.take()
     }
 
     /// What keeps and tells one stream of a child.
