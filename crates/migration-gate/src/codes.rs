@@ -66,6 +66,7 @@ pub static CODES: &[&Code] = &[
     &QUERY_MISSING,
     &QUERY_UNSEEN,
     &MISSING_GRANT,
+    &NOT_NULL_WITHOUT_DEFAULT,
     &LOCK_SCAN,
     &LOCK_REWRITE,
     &BACKFILL_UNDER_LOCK,

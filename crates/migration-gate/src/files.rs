@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha384};
 use sqlx::migrate::MigrationType;
 
-use crate::error::Error;
+use crate::{error::Error, samples};
 
 /// sqlx looks for exactly these bytes, and only at the very start of a file.
 const NO_TRANSACTION: &str = "-- no-transaction";
@@ -90,6 +90,9 @@ impl Directory {
     pub fn read(directory: &Path, ignored: Ignored) -> Result<Self, Error> {
         let mut found = Self { ignored, ..Self::default() };
         for path in entries(directory)? {
+            if samples::is_sample(&file_name(&path)) {
+                continue;
+            }
             if path.is_dir() {
                 found.strays.extend(strays_in(&path)?);
             } else {

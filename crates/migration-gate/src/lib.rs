@@ -33,6 +33,8 @@ mod provision;
 mod queries;
 mod refusal;
 mod rehearsal;
+mod samples;
+mod seed;
 mod session;
 mod shape;
 mod sources;

@@ -126,6 +126,13 @@ impl Refusal {
         self.sqlstate == "42501" && (says(&self.message) || self.hint.as_deref().is_some_and(says))
     }
 
+    /// Table and column, where a row's NULL is what it is about: `column "x" of relation "t" contains null values`.
+    pub(crate) fn null_column(&self) -> Option<(&str, &str)> {
+        let rest = self.message.strip_prefix("column \"").filter(|_| self.sqlstate == "23502")?;
+        let (column, rest) = rest.split_once("\" of relation \"")?;
+        Some((rest.strip_suffix("\" contains null values")?, column))
+    }
+
     /// Whether this is the same refusal as `other`, wherever it was met.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         (&self.sqlstate, &self.message) == (&other.sqlstate, &other.message)

@@ -137,7 +137,7 @@ fn scan(effect: &Effect, tables: &[&Touch]) -> Option<Finding> {
     }
     let walked = |touch: &&&Touch| {
         let ddl = !effect.commands.is_empty() || touch.takes_strong_lock();
-        ddl && touch.walks + touch.lookups > 0 && touch.held.is_some_and(Mode::is_strong)
+        ddl && !touch.emptied && touch.walks + touch.lookups > 0 && touch.held.is_some_and(Mode::is_strong)
     };
     let scanned: Vec<&&Touch> = tables.iter().filter(walked).collect();
     let mode = scanned.iter().filter_map(|it| it.held).max()?;
@@ -173,16 +173,14 @@ fn safe_form(effect: &Effect) -> &'static str {
     }
 }
 
-/// Strong locks on several tables, taken one after the other: who takes them the other way round meets a deadlock.
+/// Strong locks on several tables, by one statement after the other: who takes them the other way round meets a
+/// deadlock.
 fn several(migration: &Rehearsed<'_>) -> Option<Finding> {
     let mut taken: Vec<&str> = Vec::new();
     for effect in &migration.effects {
-        let locked = |it: &&Touch| it.held == Some(Mode::AccessExclusive) && it.before < it.held;
-        for touch in effect.existing().filter(locked) {
-            if !taken.contains(&touch.name.as_str()) {
-                taken.push(&touch.name);
-            }
-        }
+        let locks = |it: &&Touch| it.held == Some(Mode::AccessExclusive) && it.before < it.held;
+        // A table and its partitions are one.
+        taken.extend(effect.existing().find(locks).map(|it| it.name.as_str()));
     }
     if taken.len() < 2 {
         return None;

@@ -34,3 +34,14 @@ pub static BACKFILL_UNDER_LOCK: Code = Code {
 orders SET state = 'open';` takes ACCESS EXCLUSIVE for a moment's work and keeps it for as long as the UPDATE runs. Put the \
 change of the schema into one file and the rows into another one, in batches where the table is large.",
 };
+
+pub static NOT_NULL_WITHOUT_DEFAULT: Code = Code {
+    name: "not-null-without-default",
+    level: Level::Error,
+    title: "a column that may not be NULL is added without a default to a table that may hold rows",
+    story: "`ALTER TABLE orders ADD COLUMN state text NOT NULL` runs on the empty table of every test, and is refused as \
+soon as `orders` holds one row: what should stand in it? The migration was applied to tables with rows in them: made up, two \
+in each, or the project's own (`sample-rows.sql` beside the migrations). A default makes it run, and a constant one costs \
+nothing. Or expand, then contract: a nullable column first, its rows filled in a later file, `CHECK … NOT VALID`, `VALIDATE \
+CONSTRAINT`, and then `SET NOT NULL`.",
+};

@@ -41,7 +41,9 @@ CREATE FUNCTION state() RETURNS jsonb LANGUAGE sql SET search_path = pg_catalog 
         ),
         'inserted', pg_stat_get_xact_tuples_inserted(c.oid),
         'changed', pg_stat_get_xact_tuples_updated(c.oid) + pg_stat_get_xact_tuples_deleted(c.oid),
-        'rewritten', COALESCE(pg_relation_filenode(c.oid) <> e.filenode AND pg_relation_size(c.oid) > 0, false)
+        'rewritten', COALESCE(pg_relation_filenode(c.oid) <> e.filenode AND pg_relation_size(c.oid) > 0, false),
+        -- TRUNCATE walks nothing but the new files.
+        'emptied', COALESCE(pg_relation_filenode(c.oid) <> e.filenode AND pg_relation_size(c.oid) = 0, false)
     ))
     FROM (
         SELECT l.relation, jsonb_agg(DISTINCT l.mode) AS modes

@@ -2,7 +2,7 @@
 
 use crate::project::{PRELUDE, Project};
 
-trait Then {
+pub(crate) trait Then {
     /// With one more pending migration.
     fn then(self, name: &str, up: &str) -> Self;
 }
@@ -14,7 +14,7 @@ impl Then for Project {
 }
 
 /// Accounts are the owner's, orders the deployer's; both are in production, and nothing has a down.
-fn pending(up: &str) -> Project {
+pub(crate) fn pending(up: &str) -> Project {
     Project::empty()
         .with("prelude.sql", PRELUDE)
         .with(
@@ -131,11 +131,16 @@ fn what_no_trigger_sees_is_seen_by_the_locks_and_files_it_leaves() {
       production: every write to `orders` waits until the last row is read
       do: `REINDEX … CONCURRENTLY`, alone in a file whose first bytes are `-- no-transaction`; or name a table that is and stays small in `small-tables`
     ");
-    insta::assert_snapshot!(pending("CLUSTER orders USING orders_pkey;\n").check().expect(&["error[lock-scan]"]), @"
-    error[lock-scan] migrations/0003_tags.sql:1: reads `orders` from end to end under ACCESS EXCLUSIVE
-      production: every query on `orders`, also a mere read, waits until the last row is read
+    insta::assert_snapshot!(
+        pending("CLUSTER orders USING orders_pkey;\n").check().expect(&["error[lock-rewrite]"]),
+        @"
+    error[lock-rewrite] migrations/0003_tags.sql:1: writes `orders` anew under ACCESS EXCLUSIVE: every row is copied
+      production: every query on `orders`, also a mere read, waits until all its rows are copied and its indexes built
       do: leave it out of the deployment: an online tool, such as `pg_repack`, does it while everybody works; or name a table that is and stays small in `small-tables`
-    ");
+    "
+    );
+    pending("-- no-transaction\nVACUUM FULL orders;\n").check().expect(&["error[lock-rewrite]"]);
+    pending("TRUNCATE orders;\nINSERT INTO orders VALUES (1, 'one');\n").check().expect_clean();
 }
 
 #[test]

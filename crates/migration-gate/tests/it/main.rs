@@ -13,5 +13,6 @@ mod outages;
 mod project;
 mod provision;
 mod queries;
+mod rows;
 mod shapes;
 mod waivers;
