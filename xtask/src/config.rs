@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::{budget::Budget, steps::STEPS};
+
 /// Where the configuration lies, relative to the workspace's root.
 pub(crate) const CONFIG_FILE: &str = ".config/xtask.toml";
 
@@ -18,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) secrets: Secrets,
     pub(crate) workflows: Workflows,
     pub(crate) release: Release,
+    pub(crate) budget: Budget,
     /// Without this table there are no rules to judge.
     pub(crate) house: Option<House>,
 }
@@ -225,7 +228,11 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError(located(text, CONFIG_FILE, &error)))
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError(located(text, CONFIG_FILE, &error)))?;
+        let steps: Vec<&str> = STEPS.iter().map(|it| it.name).collect();
+        config.budget.check(text, &steps)?;
+        Ok(config)
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn run(
         verdict: Verdict::Interrupted,
         started_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         duration_ms: 0,
+        findings: Vec::new(),
         steps: plan.steps.iter().map(|step| StepRecord::waiting(step)).collect(),
     };
     tell(listeners, &Event::RunStarted { run: &run })?;
@@ -84,6 +85,7 @@ pub(crate) fn run(
     let interrupted = if interrupt::requested() { Interrupted::Yes } else { Interrupted::No };
     run.verdict = Verdict::of(run.steps.iter().map(|it| it.status), interrupted);
     run.duration_ms = millis(began);
+    run.findings = cx.config.budget.run(run.duration_ms).into_iter().collect();
     told?;
     tell(listeners, &Event::RunFinished { run: &run })?;
     Ok(run)

@@ -168,6 +168,8 @@ pub(crate) struct RunRecord {
     /// RFC 3339.
     pub(crate) started_at: String,
     pub(crate) duration_ms: u64,
+    /// What there is to say of the run as a whole; never an error.
+    pub(crate) findings: Vec<Finding>,
     pub(crate) steps: Vec<StepRecord>,
 }
 

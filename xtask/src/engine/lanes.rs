@@ -113,6 +113,8 @@ impl<'a> Lanes<'a> {
         if let Some(remark) = remark {
             record.reason = format!("{}; {remark}", record.reason);
         }
+        let worked_ms = record.duration_ms.saturating_sub(record.waited_ms);
+        record.findings.extend(self.cx.config.budget.step(step.name, worked_ms));
         (record, output)
     }
 }

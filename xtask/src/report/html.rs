@@ -37,6 +37,10 @@ pub(crate) fn page(told: &Told<'_>) -> String {
         started = text(&run.started_at),
         shown = text(&moment(&run.started_at)),
     );
+    if !run.findings.is_empty() {
+        let items: String = run.findings.iter().map(item).collect();
+        page += &format!("<section class=\"found odd\"><h2>The run</h2>\n<ul>\n{items}</ul>\n</section>\n");
+    }
     page += &timeline::section(told);
     page += &found(told);
     page + "</main>\n</body>\n</html>\n"

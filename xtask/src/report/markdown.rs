@@ -45,9 +45,14 @@ fn head(run: &RunRecord) -> String {
         let dirty = if run.dirty { " with changes" } else { "" };
         text += &format!(" · `{}`{dirty}", commit.get(..12).unwrap_or(commit));
     }
+    if !run.findings.is_empty() {
+        text += "\n\n";
+        run.findings.iter().for_each(|it| text += &item(it));
+    }
     text += "\n\n| step | | took | waited | why |\n|---|---|--:|--:|---|\n";
     for step in &run.steps {
-        let time = |ms: u64| if ms == 0 { String::new() } else { took(ms) };
+        // Less is not worth a cell.
+        let time = |ms: u64| if ms < 50 { String::new() } else { took(ms) };
         let row = [
             format!("`{}`", step.name),
             word(step.status).into(),

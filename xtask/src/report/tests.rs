@@ -36,6 +36,7 @@ fn run() -> RunRecord {
         verdict: Verdict::Red,
         started_at: "2026-11-21T09:00:00.000Z".into(),
         duration_ms: 62_345,
+        findings: vec![Finding::warning("over-budget", "the run took 1 min 02 s, and may take 1 min 00 s")],
         steps: vec![
             step("fmt", Status::Passed, 0, 312, "rustfmt.toml changed"),
             step("house", Status::Cached, 0, 0, "same inputs"),
@@ -102,6 +103,9 @@ fn the_summary_has_a_table_and_what_to_type() {
 
     1 passed, 1 cached, 1 failed, 1 could not be judged, 1 skipped, 1 cancelled · 1 min 02 s · `0123456789ab` with changes
 
+    - **over-budget**: the run took 1 min 02 s, and may take 1 min 00 s
+
+
     | step | | took | waited | why |
     |---|---|--:|--:|---|
     | `fmt` | ✅ passed | 0.3 s |  | rustfmt.toml changed |
@@ -109,7 +113,7 @@ fn the_summary_has_a_table_and_what_to_type() {
     | `clippy` | ❌ **failed** | 1 min 01 s | 12.0 s | crates/store/src/lib.rs changed |
     | `test` | ⏹ cancelled |  |  | `clippy` failed before |
     | `sqlx` | ➖ skipped |  |  | no `.sqlx`: a &lt; b \| "c" |
-    | `migrations` | ⚠️ **not judged** | 0.0 s |  | no scratch Postgres |
+    | `migrations` | ⚠️ **not judged** |  |  | no scratch Postgres |
 
     ### `clippy`: ❌ **failed**
 

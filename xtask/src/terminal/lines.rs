@@ -113,6 +113,9 @@ impl<W: Write> Lines<W> {
         let never = run.steps.iter().filter(|it| it.status == Status::Cancelled && it.log.is_empty());
         let mut lines: Vec<String> = never.flat_map(|it| self.wording.step(it, None)).collect();
         lines.extend(self.wording.end(run));
+        if matches!(self.groups, Groups::Folded(_)) {
+            run.findings.iter().try_for_each(|it| writeln!(self.out, "{}", job::finding("run", it)))?;
+        }
         self.lines(&lines)
     }
 

@@ -135,6 +135,9 @@ impl Wording {
                 lines.extend(self.helps(step));
             }
         }
+        for line in run.findings.iter().flat_map(|it| self.finding(it)) {
+            lines.push(line.strip_prefix(INDENT).unwrap_or(&line).into());
+        }
         let (tone, word) = match run.verdict {
             Verdict::Green => (Tone::Good, "green"),
             Verdict::Red => (Tone::Bad, "RED"),

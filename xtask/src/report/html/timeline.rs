@@ -5,6 +5,8 @@ use crate::{events::StepRecord, outcome::Status, report::Waited, terminal::took}
 
 /// Distances between the marks of the time axis, in seconds.
 const DISTANCES: &[u64] = &[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
+/// A wait that is worth a line of text.
+const WORTH_TELLING_MS: u64 = 100;
 /// The most marks on the axis.
 const MARKS: u64 = 6;
 
@@ -77,7 +79,7 @@ fn bar(step: &StepRecord, waits: &[Waited], class: &str, whole: u64) -> String {
 
 /// The waits as text, for those who do not see the bar.
 fn waiting(step: &StepRecord, waits: &[Waited]) -> String {
-    if step.waited_ms == 0 {
+    if step.waited_ms < WORTH_TELLING_MS {
         return String::new();
     }
     let mut on: Vec<&str> = waits.iter().map(|it| it.on.as_str()).collect();
