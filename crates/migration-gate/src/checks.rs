@@ -13,6 +13,7 @@ mod framing;
 mod grant_ignored;
 mod ignored_file;
 mod late_version;
+mod ledger_unproven;
 pub(crate) mod locks;
 mod missing_applied;
 mod nested_transaction;
@@ -39,6 +40,7 @@ use crate::{
 
 /// Checks that need no server.
 const OF_FILES: &[fn(&Project) -> Vec<Finding>] = &[
+    ledger_unproven::check,
     ignored_file::check,
     bad_version::check,
     bad_bytes::check,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use migration_gate::{QueryFolder, Roles, Settings};
+use migration_gate::{QueryFolder, Roles, Settings, ledger::AppliedBy};
 
 /// Would production accept these migrations, and could they be taken back?
 #[derive(Debug, Parser)]
@@ -19,6 +19,38 @@ pub(crate) enum Command {
     Check {
         #[command(flatten)]
         project: ProjectFlags,
+        /// How findings are written to stdout
+        #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+        message_format: MessageFormat,
+        /// Tell the story of a finding code and judge nothing
+        #[arg(long, value_name = "CODE")]
+        explain: Option<String>,
+    },
+    /// Write the files of a new migration, in the next free slot and the project's own style
+    New {
+        /// Such as `add_labels`
+        name: String,
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+    /// Read production's ledger from the live database, without writing there, into the ledger's file
+    ///
+    /// The address comes from MIGRATION_GATE_DATABASE_URL, or the file that MIGRATION_GATE_DATABASE_URL_FILE names.
+    Snapshot {
+        #[command(flatten)]
+        project: ProjectFlags,
+        /// The live database, for an address without a password
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
+        /// The ledger in the database, where it is not sqlx's own or there are several
+        #[arg(long, value_name = "SCHEMA.NAME")]
+        table: Option<String>,
+        /// Who ran a version, where who owns what does not tell; may be given several times
+        #[arg(long, value_name = "VERSION=owner|deployer", value_parser = version_and_role)]
+        role: Vec<(i64, AppliedBy)>,
+        /// Who ran everything that nothing tells
+        #[arg(long, value_name = "owner|deployer")]
+        undecided: Option<AppliedBy>,
         /// How findings are written to stdout
         #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
         message_format: MessageFormat,
@@ -69,7 +101,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ProjectFlags {
     /// The directory of the migrations
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "migrations")]
     migrations: PathBuf,
     /// Production's ledger; without it everything is pending
     #[arg(long, value_name = "FILE")]
@@ -106,13 +138,13 @@ pub(crate) struct ProjectFlags {
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
     /// The role that made what production began with
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", default_value = "owner")]
     owner: String,
     /// The role that applies migrations
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", default_value = "deployer")]
     deployer: String,
     /// The role that services run as
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", default_value = "app")]
     app: String,
 }
 
@@ -160,4 +192,10 @@ fn setting(argument: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("write `NAME=VALUE`, such as `app.tenant=7`".into()),
     }
+}
+
+fn version_and_role(text: &str) -> Result<(i64, AppliedBy), String> {
+    let (version, role) = text.split_once('=').ok_or("expected VERSION=owner or VERSION=deployer")?;
+    let version = version.parse().map_err(|_| format!("`{version}` is no version"))?;
+    Ok((version, role.parse().map_err(|hint: String| format!("the role is {hint}"))?))
 }

@@ -20,6 +20,11 @@ pub enum Error {
     Lost { doing: String, cause: String },
     #[error("{message}, which `{file}` needs; {help}")]
     MissingExtension { message: String, file: String, help: String },
+    /// The database that a snapshot is to be taken of.
+    #[error(
+        "cannot connect to the live database: {0}; see that the address is right and reachable from here"
+    )]
+    NoLiveDatabase(String),
     /// git cannot be run, or fails where it has no reason to.
     #[error("{0}; see that `git log` works there")]
     NoGit(String),
@@ -40,6 +45,7 @@ impl Error {
             | Self::Lost { .. }
             | Self::MissingExtension { .. }
             | Self::NoGit(_)
+            | Self::NoLiveDatabase(_)
             | Self::Output(_) => 3,
             Self::Interrupted => 130,
         }

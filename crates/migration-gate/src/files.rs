@@ -150,7 +150,7 @@ impl Kind {
         self != Self::Down
     }
 
-    fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> &'static str {
         self.as_sqlx().suffix()
     }
 

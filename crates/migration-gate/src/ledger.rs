@@ -2,7 +2,7 @@
 //!
 //! Entries stand in the order in which production applied them, which need not be the order of their numbers.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, str::FromStr};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -10,8 +10,11 @@ use toml::Spanned;
 use crate::{
     document::{Document, DocumentError, did_you_mean},
     error::Error,
+    seal::{RawSeal, Seal},
 };
 
+/// The file beside the migrations that a snapshot writes where no other is named.
+pub const LEDGER_FILE: &str = "applied.toml";
 /// Length of a sha384 in hex.
 const CHECKSUM_LENGTH: usize = 96;
 
@@ -22,6 +25,8 @@ pub struct Ledger {
     pub path: Option<String>,
     /// In the order of application.
     pub entries: Vec<Entry>,
+    /// Says where the entries come from; a ledger without one proves nothing.
+    pub seal: Option<Seal>,
 }
 
 /// One line of `_sqlx_migrations`, and who wrote it.
@@ -44,6 +49,16 @@ pub enum AppliedBy {
     Deployer,
 }
 
+impl AppliedBy {
+    /// As the ledger's file spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Deployer => "deployer",
+        }
+    }
+}
+
 impl Ledger {
     /// Reads and validates the file at `path`.
     ///
@@ -51,6 +66,11 @@ impl Ledger {
     /// When it cannot be read or is no ledger.
     pub fn read(path: &Path) -> Result<Self, Error> {
         Ok(Self::parse(&Document::read("the ledger", path)?)?)
+    }
+
+    /// Whether the seal is there and was made over exactly these entries.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.seal.as_ref().is_some_and(|seal| seal.holds(&self.entries))
     }
 
     /// The entry of `version`.
@@ -77,11 +97,17 @@ impl Ledger {
             }
             entries.push(entry);
         }
-        Ok(Self { path: Some(document.path.clone()), entries })
+        let seal = raw.seal.map(|seal| Seal::read(document, seal)).transpose()?;
+        Ok(Self { path: Some(document.path.clone()), entries, seal })
     }
 }
 
 impl Entry {
+    /// Everything but its place in the file.
+    pub(crate) fn content(&self) -> (i64, &str, &str, AppliedBy) {
+        (self.version, &self.name, &self.checksum, self.role)
+    }
+
     /// Whether `name`, a file's part, is what this entry calls the migration.
     pub fn is_named(&self, name: &str) -> bool {
         self.name.replace('_', " ") == name.replace('_', " ")
@@ -91,6 +117,7 @@ impl Entry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
+    seal: Option<Spanned<RawSeal>>,
     #[serde(default)]
     migration: Vec<Spanned<RawEntry>>,
 }
@@ -132,14 +159,19 @@ pub(crate) fn checksum(document: &Document, checksum: &Spanned<String>) -> Resul
 }
 
 fn role(document: &Document, role: &Spanned<String>) -> Result<AppliedBy, DocumentError> {
-    match role.get_ref().as_str() {
-        "owner" => Ok(AppliedBy::Owner),
-        "deployer" => Ok(AppliedBy::Deployer),
-        other => {
-            let hint = did_you_mean(other, ["owner", "deployer"]);
-            let message = format!("`role` is `{other}`, expected `owner` or `deployer`{hint}");
-            Err(document.refuse(role.span(), message))
-        }
+    let refuse = |message| document.refuse(role.span(), format!("`role` is {message}"));
+    role.get_ref().parse().map_err(refuse)
+}
+
+impl FromStr for AppliedBy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Owner, Self::Deployer];
+        all.into_iter().find(|it| it.name() == text).ok_or_else(|| {
+            let hint = did_you_mean(text, all.map(Self::name));
+            format!("`{text}`, expected `owner` or `deployer`{hint}")
+        })
     }
 }
 
@@ -160,7 +192,7 @@ mod tests {
     #[test]
     fn a_mistyped_key_is_named_with_its_line_and_the_nearest_one() {
         insta::assert_snapshot!(refused(&entry(("checksum =", "checksm ="))), @"migrations/applied.toml:4: unknown field `checksm`, expected one of `version`, `name`, `checksum`, `role`; did you mean `checksum`?");
-        insta::assert_snapshot!(refused(&entry(("[[migration]]", "[[migrations]]"))), @"migrations/applied.toml:1: unknown field `migrations`, expected `migration`; did you mean `migration`?");
+        insta::assert_snapshot!(refused(&entry(("[[migration]]", "[[migrations]]"))), @"migrations/applied.toml:1: unknown field `migrations`, expected `seal` or `migration`; did you mean `migration`?");
     }
 
     #[test]

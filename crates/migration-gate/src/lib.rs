@@ -25,6 +25,7 @@ mod handlers;
 mod history;
 pub mod ledger;
 mod lineage;
+mod new;
 mod origins;
 mod plan;
 mod prepared;
@@ -34,9 +35,11 @@ mod queries;
 mod refusal;
 mod rehearsal;
 mod samples;
+pub mod seal;
 mod seed;
 mod session;
 mod shape;
+mod snapshot;
 mod sources;
 mod sqlx_config;
 mod statements;
@@ -65,9 +68,11 @@ pub use crate::{
     document::DocumentError,
     error::Error,
     finding::Finding,
+    new::new,
     prepared::{Inquiry, Prepared, prepared},
     project::{Prelude, Project, QueryFolder, Roles, Settings, Slot},
     provision::{Reach, provision},
+    snapshot::{Live, Wish, snapshot},
 };
 
 /// What the gate found, and how far it got.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use clap::Parser as _;
-use migration_gate::{Error, Finding, Inquiry, Prepared, Project, Reach, Report, codes, provision};
+use migration_gate::{
+    Error, Finding, Inquiry, Live, Prepared, Project, Reach, Report, Wish, codes, ledger::LEDGER_FILE,
+    provision, snapshot,
+};
 use scratch_postgres::Options;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,10 +33,31 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<u8, Error> {
     match command {
-        Command::Check { project, message_format: format } => {
+        Command::Check { explain: Some(code), .. } => explain(Some(&code)),
+        Command::Check { project, message_format: format, explain: None } => {
             let project = Project::read(&project.settings())?;
             let options = Options::from_env()?;
             finish(&migration_gate::check(&project, &options, interrupted()?).await, format)
+        }
+        Command::New { name, project } => {
+            let written = migration_gate::new(&Project::read(&project.settings())?, &name)?;
+            let mut stdout = io::stdout().lock();
+            written.iter().try_for_each(|path| writeln!(stdout, "{}", path.display()))?;
+            Ok(0)
+        }
+        Command::Snapshot {
+            project,
+            database_url,
+            table,
+            role: roles,
+            undecided,
+            message_format: format,
+        } => {
+            let settings = project.settings();
+            let ledger = settings.ledger.clone().unwrap_or_else(|| settings.migrations.join(LEDGER_FILE));
+            let wish = Wish { ledger, table, roles, undecided };
+            let live = Live::named(database_url.as_deref())?;
+            finish_snapshot(&snapshot(&settings, &live, &wish, &Options::from_env()?).await?, format)
         }
         Command::Provision { project, server_url, database, ledger_only, message_format: format } => {
             let project = Project::read(&project.settings())?;
@@ -60,8 +84,20 @@ fn interrupted() -> Result<impl Future<Output = ()>, Error> {
     })
 }
 
+/// What production has is written, also where it contradicts the tree; the findings say so.
+fn finish_snapshot(report: &Report, format: MessageFormat) -> Result<u8, Error> {
+    show(report, format)?;
+    Ok(report.exit_code())
+}
+
 /// Shows the report and gives the exit code.
 fn finish(report: &Report, format: MessageFormat) -> Result<u8, Error> {
+    show(report, format)?;
+    eprintln!("{}", summary(report));
+    Ok(report.exit_code())
+}
+
+fn show(report: &Report, format: MessageFormat) -> Result<(), Error> {
     write(&report.findings, format)?;
     for note in &report.notes {
         eprintln!("note: {note}");
@@ -69,8 +105,7 @@ fn finish(report: &Report, format: MessageFormat) -> Result<u8, Error> {
     if let Some(error) = &report.stopped {
         eprintln!("error: {error}");
     }
-    eprintln!("{}", summary(report));
-    Ok(report.exit_code())
+    Ok(())
 }
 
 /// Shows what comparing `.sqlx` told and gives the exit code.

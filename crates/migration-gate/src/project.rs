@@ -168,6 +168,18 @@ impl Project {
         }
     }
 
+    /// Every number that is taken: in the tree, by production, on the base branch, in a release.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = i64> {
+        self.slots().into_iter().map(|slot| slot.version).chain(self.lineage.versions())
+    }
+
+    /// Most of the project's numbers are time stamps.
+    pub(crate) fn numbers_by_time(&self) -> bool {
+        let slots = self.slots();
+        let stamped = slots.iter().filter(|slot| timestamp::is_timestamp(slot.version)).count();
+        stamped * 2 > slots.len()
+    }
+
     /// The role in the database that `applied_by` means.
     pub fn role(&self, applied_by: AppliedBy) -> &str {
         match applied_by {
@@ -191,8 +203,7 @@ impl Project {
     ///
     /// Each migration that has to move gets a slot of its own, so that all findings can be followed at once.
     pub(crate) fn renumber(&self, file: &MigrationFile) -> String {
-        let slots = self.slots().into_iter().map(|slot| slot.version);
-        let mut next = slots.chain(self.lineage.versions()).max().unwrap_or_default();
+        let mut next = self.versions().max().unwrap_or_default();
         let stamped = timestamp::is_timestamp(next);
         let mut movers: Vec<(i64, &str)> = Vec::new();
         for slot in self.slots() {

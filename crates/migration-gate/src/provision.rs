@@ -3,8 +3,9 @@
 use crate::{
     Report,
     checks::{self, not_judged},
-    codes::Level,
+    codes::{self, Level},
     error::Error,
+    finding::Finding,
     plan::Plan,
     project::Project,
     target::Target,
@@ -28,8 +29,9 @@ pub enum Reach {
 pub async fn provision(project: &Project, server_url: &str, database: &str, reach: Reach) -> Report {
     let mut report = Report::default();
     report.findings.extend(checks::of_files(project).into_iter().filter(|it| it.level == Level::Error));
-    // A missing down hinders nobody who goes forward.
-    report.findings.retain(|it| it.code != crate::codes::NO_DOWN.name);
+    // A missing down hinders nobody who goes forward, and what is not proven can still be built.
+    let hinders = |it: &Finding| it.code != codes::NO_DOWN.name && it.code != codes::LEDGER_UNPROVEN.name;
+    report.findings.retain(hinders);
     project.waivers.apply(&mut report.findings);
     let plan = Plan::of(project);
     if let Some(left_out) = &plan.left_out {

@@ -4,7 +4,7 @@ use crate::{
     codes,
     files::{MigrationFile, StrayReason},
     finding::Finding,
-    project::{Project, Slot},
+    project::Project,
     timestamp,
 };
 
@@ -19,18 +19,12 @@ pub(crate) fn check(project: &Project) -> Vec<Finding> {
         })
         .collect();
     let slots = project.slots();
-    if numbered_by_time(&slots) {
+    if project.numbers_by_time() {
         let pending =
             slots.iter().filter(|slot| slot.applied.is_none() && !timestamp::is_timestamp(slot.version));
         findings.extend(pending.flat_map(|slot| &slot.ups).map(|up| no_moment(up)));
     }
     findings
-}
-
-/// Most of a project's numbers tell how it numbers.
-fn numbered_by_time(slots: &[Slot<'_>]) -> bool {
-    let stamped = slots.iter().filter(|slot| timestamp::is_timestamp(slot.version)).count();
-    stamped * 2 > slots.len()
 }
 
 fn no_moment(up: &MigrationFile) -> Finding {

@@ -9,6 +9,8 @@ use std::{
 use migration_gate::{
     Level,
     files::{Directory, Ignored},
+    ledger::Entry,
+    seal::{Source, sealed},
 };
 use tempfile::TempDir;
 
@@ -108,6 +110,10 @@ impl Project {
         self.with(&format!("migrations/{name}.up.sql"), up).with(&format!("migrations/{name}.down.sql"), down)
     }
 
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.root.path().join(path)).unwrap()
+    }
+
     pub(crate) fn without(self, path: &str) -> Self {
         fs::remove_file(self.root.path().join(path)).unwrap();
         self
@@ -127,20 +133,29 @@ impl Project {
 
     /// Writes the ledger: these files, as they are now, in this order.
     pub(crate) fn applied(self, entries: &[(&str, &str)]) -> Self {
+        self.applied_at("2026-01-31T12:00:00Z", entries)
+    }
+
+    /// The same, with the moment at which it was read from the database.
+    pub(crate) fn applied_at(self, taken_at: &str, entries: &[(&str, &str)]) -> Self {
         let directory = Directory::read(&self.root.path().join("migrations"), Ignored::default()).unwrap();
-        let mut ledger = String::from("# what production has\n");
-        for (stem, role) in entries {
+        let entry = |(stem, role): &(&str, &str)| {
             let is_it = |file: &&migration_gate::files::MigrationFile| {
                 file.kind.is_up() && format!("{}_{}", file.slot, file.name) == *stem
             };
             let file = directory.files.iter().find(is_it).unwrap();
-            ledger += &format!(
-                "\n[[migration]]\nversion = {}\nname = \"{}\"\nchecksum = \"{}\"\nrole = \"{role}\"\n",
-                file.version,
-                file.name,
-                file.checksum()
-            );
-        }
+            let (name, checksum) = (file.name.clone(), file.checksum());
+            Entry { version: file.version, name, checksum, role: role.parse().unwrap(), line: 0 }
+        };
+        let entries: Vec<Entry> = entries.iter().map(entry).collect();
+        let source = Source {
+            cluster: "7000000000000000001".into(),
+            database: "shop".into(),
+            taken_at: taken_at.into(),
+        };
+        let text = sealed(&entries, &source);
+        let content: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let ledger = format!("# what production has\n{}\n", content.join("\n"));
         self.with("migrations/applied.toml", ledger)
     }
 

@@ -88,7 +88,7 @@ fn an_address_that_is_none_is_refused_without_repeating_it() {
     assert!(!verdict.stderr.contains("s3cret"), "{}", verdict.stderr);
 }
 
-fn provision(server: &Server, project: &Project, name: &str, flags: &[&str]) -> Verdict {
+pub(crate) fn provision(server: &Server, project: &Project, name: &str, flags: &[&str]) -> Verdict {
     let mut command = project.command("provision");
     command.args(["--server-url", server.admin_url(), "--database", name]).args(flags);
     Verdict::of(command)
@@ -106,7 +106,7 @@ async fn tables(server: &Server, name: &str) -> Vec<String> {
     tables
 }
 
-async fn drop_database(server: &Server, name: &str) {
+pub(crate) async fn drop_database(server: &Server, name: &str) {
     let mut admin = PgConnection::connect(server.admin_url()).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}")))
         .execute(&mut admin)
