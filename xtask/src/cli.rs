@@ -30,6 +30,11 @@ pub(crate) enum Command {
         #[arg(long)]
         fix: bool,
     },
+    /// Say why a step would run or not, and what changed since it was green
+    Explain {
+        #[arg(value_name = "STEP", value_parser = step_names())]
+        step: String,
+    },
     /// Show the log of a step's last run
     Log {
         #[arg(value_name = "STEP", value_parser = step_names())]
@@ -69,6 +74,12 @@ pub(crate) struct CiArgs {
     /// Run all steps, also after one failed
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Run also what was green on the same inputs
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Run only the tests of crates that the changes since REV reach, for a first answer
+    #[arg(long, value_name = "REV")]
+    pub(crate) affected: Option<String>,
     /// Show what would run, and run nothing
     #[arg(long, conflicts_with_all = ["list", "setup"])]
     pub(crate) plan: bool,

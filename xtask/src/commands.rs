@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
+    affected::{self, Reach},
     bench,
     cli::{
         CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, MessageFormat, MigrationsCommand,
@@ -18,7 +19,7 @@ use crate::{
     config::ConfigError,
     context::Context,
     doctor,
-    engine::{self, OnFailure, Plan},
+    engine::{self, OnFailure, Plan, Policy},
     events::RunRecord,
     hooks, images, interrupt,
     lock::RunLock,
@@ -29,7 +30,9 @@ use crate::{
     setup,
     steps::{self, Lane, STEPS, Step},
     terminal::{self, Detail},
-    tools, workflows,
+    tools,
+    verdict::{self, tree::Tree},
+    workflows,
 };
 
 /// Runs what was typed and returns the exit code.
@@ -69,6 +72,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             doctor::run(&cx)
         }
         Command::Doctor { fix: false } => doctor::run(&cx),
+        Command::Explain { step } => {
+            for step in Step::selected(&[step]) {
+                verdict::explain(&cx, step).iter().for_each(|line| say(line));
+            }
+            Ok(EXIT_GREEN)
+        }
         Command::Log { step } => log(&cx, &step),
         Command::Completions { shell } => {
             say(completions::script(shell).trim_end());
@@ -128,6 +137,15 @@ fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
         return Ok(EXIT_GREEN);
     }
     let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
+    let verdicts = if args.force || args.exact { Policy::Renew } else { Policy::Use };
+    let (selection, narrowed) = narrowed(cx, args.affected.as_deref())?;
+    let exact = args.exact;
+    let run = |step: &Step, cx: &Context, log: &Log| match (step.name, &selection) {
+        ("test", Some(selection)) => steps::test::run(cx, log, selection),
+        // What the step could decide in a quicker way is left to the real tool.
+        ("sqlx", _) if exact => steps::sqlx::check_exactly(cx, log),
+        _ => (step.run)(cx, log),
+    };
     let wanted = Wanted {
         command: "ci",
         steps,
@@ -135,16 +153,40 @@ fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
         format: args.message_format,
         detail: args.telling.detail(),
         setup: args.setup,
+        verdicts,
+        narrowed,
     };
-    let run: engine::Run<'_> = if args.exact { &exactly } else { &as_in_the_table };
-    Ok(gate(cx, wanted, run)?.verdict.exit_code())
+    Ok(gate(cx, wanted, &run)?.verdict.exit_code())
+}
+
+/// The tests that a diff reaches, and what the report says of it; all of them where it reaches everything.
+fn narrowed(
+    cx: &Context,
+    revision: Option<&str>,
+) -> anyhow::Result<(Option<steps::test::Selection>, BTreeMap<&'static str, String>)> {
+    let Some(revision) = revision else { return Ok((None, BTreeMap::new())) };
+    match affected::reach(cx, revision).map_err(unusable)? {
+        Reach::Everything { because } => {
+            say(&format!("`{because}` changed since {revision}: all tests run"));
+            Ok((None, BTreeMap::new()))
+        }
+        Reach::Crates(crates) => {
+            let names: Vec<&str> = crates.iter().map(String::as_str).collect();
+            let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+            let part = format!("only the crates that changes since {revision} reach: {names}");
+            let selection = steps::test::Selection { crates: Some(crates), ..Default::default() };
+            Ok((Some(selection), BTreeMap::from([("test", part)])))
+        }
+    }
 }
 
 fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
-    let selection = steps::test::Selection { profile: args.profile, arguments: args.arguments };
+    let whole = args.profile.is_none() && args.arguments.is_empty();
+    let verdicts = if whole { Policy::Renew } else { Policy::Leave };
+    let selection = steps::test::Selection { profile: args.profile, arguments: args.arguments, crates: None };
     let narrowed = |_: &Step, cx: &Context, log: &Log| steps::test::run(cx, log, &selection);
-    let wanted =
-        Wanted { command: "test", setup: args.setup, detail: args.telling.detail(), ..Wanted::step("test") };
+    let detail = args.telling.detail();
+    let wanted = Wanted { command: "test", setup: args.setup, detail, verdicts, ..Wanted::step("test") };
     Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())
 }
 
@@ -156,6 +198,8 @@ struct Wanted {
     format: MessageFormat,
     detail: Detail,
     setup: bool,
+    verdicts: Policy,
+    narrowed: BTreeMap<&'static str, String>,
 }
 
 impl Wanted {
@@ -168,6 +212,8 @@ impl Wanted {
             format: MessageFormat::Human,
             detail: Detail::Usual,
             setup: false,
+            verdicts: Policy::Renew,
+            narrowed: BTreeMap::new(),
         }
     }
 }
@@ -176,27 +222,26 @@ fn as_in_the_table(step: &Step, cx: &Context, log: &Log) -> StepResult {
     (step.run)(cx, log)
 }
 
-/// As in the table, but what a step could decide in a quicker way is left to the real tool.
-fn exactly(step: &Step, cx: &Context, log: &Log) -> StepResult {
-    if step.name == "sqlx" { steps::sqlx::check_exactly(cx, log) } else { (step.run)(cx, log) }
-}
-
 fn gate(cx: &Context, wanted: Wanted, run: engine::Run<'_>) -> anyhow::Result<RunRecord> {
     let _lock = lock(cx)?;
-    engine::clear_logs(cx, &wanted.steps)
-        .map_err(|error| anyhow::anyhow!("cannot write `{}`: {error}", cx.shown(&cx.target())))?;
-    let applicable: Vec<&'static Step> =
-        wanted.steps.iter().copied().filter(|step| (step.skip)(cx).is_none()).collect();
+    let tree = Tree::read(&cx.root);
     if wanted.setup {
-        set_up(cx, &applicable)?;
+        let applies = |step: &&'static Step| (step.skip)(cx).is_none();
+        set_up(cx, &wanted.steps.iter().copied().filter(applies).collect::<Vec<_>>())?;
     }
-    let missing = missing(cx, &applicable);
-    let plan =
-        Plan { command: wanted.command, steps: wanted.steps, on_failure: wanted.on_failure, missing, run };
+    let plan = Plan {
+        command: wanted.command,
+        steps: wanted.steps,
+        on_failure: wanted.on_failure,
+        verdicts: wanted.verdicts,
+        narrowed: wanted.narrowed,
+        lacks: &|steps| missing(cx, steps),
+        run,
+    };
     let mut report = Report::new(&cx.target());
     let mut pages = Pages::new(cx);
     let mut terminal = terminal::listener(cx, wanted.format, wanted.detail);
-    let run = engine::run(cx, plan, &mut [&mut report, &mut pages, terminal.as_mut()])?;
+    let run = engine::run(cx, plan, tree, &mut [&mut report, &mut pages, terminal.as_mut()])?;
     pages.warnings.iter().for_each(|it| eprintln!("warning: {it}"));
     Ok(run)
 }
@@ -251,7 +296,7 @@ fn alone(
     work: &(dyn Fn(&Context, &Log) -> StepResult + Sync),
 ) -> anyhow::Result<u8> {
     let table = |_: &Step, cx: &Context, log: &Log| work(cx, log);
-    let wanted = Wanted { command: name, ..Wanted::step(name) };
+    let wanted = Wanted { command: name, verdicts: Policy::Leave, ..Wanted::step(name) };
     let run = gate(cx, wanted, &table)?;
     // What does not apply here was not done either.
     if run.steps.iter().all(|step| step.status == Status::Passed) {

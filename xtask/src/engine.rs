@@ -11,17 +11,19 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use xshell::{Shell, cmd};
+use anyhow::Context as _;
 
 use self::lanes::{Lanes, millis};
 use crate::{
     context::Context,
     events::{Event, Listener, News, RunRecord, StepRecord, What},
+    history::History,
     interrupt,
     mask::masked,
     outcome::{Interrupted, Status, StepError, StepResult, Verdict},
     process::Log,
     steps::Step,
+    verdict::{Decision, Key, Verdicts, tree::Tree},
 };
 
 /// How often listeners are told that time goes on.
@@ -36,8 +38,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) command: &'static str,
     pub(crate) steps: Vec<&'static Step>,
     pub(crate) on_failure: OnFailure,
-    /// What this machine lacks, by step; such a step is not started.
-    pub(crate) missing: BTreeMap<&'static str, StepError>,
+    pub(crate) verdicts: Policy,
+    /// Steps that run on a part of what they judge, and on which; no verdict of theirs is kept.
+    pub(crate) narrowed: BTreeMap<&'static str, String>,
+    /// What this machine lacks for those of the steps that must run, by step; such a step is not started.
+    pub(crate) lacks: &'a dyn Fn(&[&'static Step]) -> BTreeMap<&'static str, StepError>,
     pub(crate) run: Run<'a>,
 }
 
@@ -47,6 +52,26 @@ pub(crate) enum OnFailure {
     KeepGoing,
 }
 
+/// What becomes of kept verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// A step that was green on the same inputs does not run.
+    Use,
+    /// Every step runs, and what comes out is kept.
+    Renew,
+    /// Every step runs, and nothing is kept: it is not what the step is in the table.
+    Leave,
+}
+
+/// A step that must run.
+pub(crate) struct Due {
+    step: &'static Step,
+    reason: String,
+    /// What its verdict is kept under, if it is green.
+    key: Option<Key>,
+    usual_ms: Option<u64>,
+}
+
 /// Runs the plan to its end and returns the run's record.
 ///
 /// # Errors
@@ -54,41 +79,79 @@ pub(crate) enum OnFailure {
 pub(crate) fn run(
     cx: &Context,
     plan: Plan<'_>,
+    tree: Option<Tree>,
     listeners: &mut [&mut dyn Listener],
 ) -> anyhow::Result<RunRecord> {
     let began = Instant::now();
+    let history = History::read(cx);
     let mut run = RunRecord {
         schema: 1,
         command: plan.command,
-        commit: git(cx, &["rev-parse", "HEAD"]),
-        dirty: git(cx, &["status", "--porcelain"]).is_none_or(|it| !it.is_empty()),
+        commit: tree.as_ref().and_then(|it| it.commit.clone()),
+        dirty: tree.as_ref().is_none_or(|it| it.dirty),
         verdict: Verdict::Interrupted,
         started_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         duration_ms: 0,
         findings: Vec::new(),
         steps: plan.steps.iter().map(|step| StepRecord::waiting(step)).collect(),
     };
+    run.steps.iter_mut().for_each(|it| it.usual_ms = history.usual_ms(it.name));
     tell(listeners, &Event::RunStarted { run: &run })?;
-    let mut waiting = Vec::new();
-    for (record, step) in run.steps.iter_mut().zip(&plan.steps) {
-        match (step.skip)(cx) {
-            Some(reason) => {
-                record.status = Status::Skipped;
-                record.reason = reason;
-                tell(listeners, &Event::StepFinished { step: record, output: None })?;
-            }
-            None => waiting.push(*step),
-        }
-    }
-    let lanes = Lanes::new(cx, plan, waiting, began);
+    let due = due(cx, &plan, tree, &mut run.steps, listeners)?;
+    let steps: Vec<&'static Step> = due.iter().map(|it| it.step).collect();
+    clear_logs(cx, &steps).with_context(|| format!("cannot write `{}`", cx.shown(&cx.target())))?;
+    let missing = (plan.lacks)(&steps);
+    let lanes = Lanes::new(cx, &plan, due, missing, began);
     let told = in_lanes(&lanes, &mut run.steps, listeners);
     let interrupted = if interrupt::requested() { Interrupted::Yes } else { Interrupted::No };
     run.verdict = Verdict::of(run.steps.iter().map(|it| it.status), interrupted);
     run.duration_ms = millis(began);
+    history.add(cx, &run);
     run.findings = cx.config.budget.run(run.duration_ms).into_iter().collect();
     told?;
     tell(listeners, &Event::RunFinished { run: &run })?;
     Ok(run)
+}
+
+/// Tells of the steps that need not run, in the table's order, and returns the others.
+fn due(
+    cx: &Context,
+    plan: &Plan<'_>,
+    tree: Option<Tree>,
+    records: &mut [StepRecord],
+    listeners: &mut [&mut dyn Listener],
+) -> anyhow::Result<Vec<Due>> {
+    let verdicts = Verdicts::of(cx, tree);
+    let mut due = Vec::new();
+    for (record, &step) in records.iter_mut().zip(&plan.steps) {
+        let usual_ms = record.usual_ms;
+        if let Some(reason) = (step.skip)(cx) {
+            record.status = Status::Skipped;
+            record.reason = reason;
+            tell(listeners, &Event::StepFinished { step: record, output: None })?;
+            continue;
+        }
+        let (reason, key) = match plan.verdicts {
+            Policy::Use => match verdicts.decide(step) {
+                Decision::Hit(hit) => {
+                    *record = StepRecord { usual_ms, ..*hit };
+                    tell(listeners, &Event::StepFinished { step: record, output: None })?;
+                    continue;
+                }
+                Decision::Run { reason, key } => (reason, key),
+            },
+            Policy::Renew => match verdicts.key(step) {
+                Ok(key) => ("--force".into(), Some(key)),
+                Err(reason) => (reason, None),
+            },
+            Policy::Leave => ("it was asked for by itself".into(), None),
+        };
+        due.push(match plan.narrowed.get(step.name) {
+            Some(part) => Due { step, reason: part.clone(), key: None, usual_ms },
+            None => Due { step, reason, key, usual_ms },
+        });
+    }
+    Ok(due)
 }
 
 /// Runs the steps in their lanes and keeps the records as news come in.
@@ -170,18 +233,11 @@ fn tell(listeners: &mut [&mut dyn Listener], event: &Event<'_>) -> anyhow::Resul
     listeners.iter_mut().try_for_each(|listener| listener.on(event))
 }
 
-/// Short questions to git, which may have no answer (no repository, no commit).
-fn git(cx: &Context, arguments: &[&str]) -> Option<String> {
-    let shell = Shell::new().ok()?;
-    shell.change_dir(&cx.root);
-    cmd!(shell, "git {arguments...}").quiet().ignore_stderr().read().ok()
-}
-
 /// Begins anew what earlier runs left of logs, so that a log is always this run's.
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub(crate) fn clear_logs(cx: &Context, steps: &[&Step]) -> std::io::Result<()> {
+fn clear_logs(cx: &Context, steps: &[&Step]) -> std::io::Result<()> {
     let folder = cx.target().join("logs");
     fs::create_dir_all(&folder)?;
     for step in steps {

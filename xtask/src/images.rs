@@ -24,9 +24,11 @@ use self::{
 use crate::{
     context::Context,
     outcome::{Finding, Outcome, StepError, StepResult},
-    podman::Podman,
+    podman::{self, Podman},
     process::{Log, Process},
     services::Kind,
+    steps,
+    verdict::inputs::Inputs,
 };
 
 /// Bytes of a megabyte as the configuration counts.
@@ -70,6 +72,52 @@ pub(crate) fn skip(cx: &Context) -> Option<String> {
         // A manifest that cannot be read is told by the step itself.
         _ => None,
     }
+}
+
+/// Everything that a build may copy, but the crates that no service stands on; those of the gate count, because it makes
+/// the schema that the images start on.
+pub(crate) fn inputs(cx: &Context) -> Inputs {
+    let services = cx.services().unwrap_or_default();
+    let built = cx.crates_below(services.iter().map(|it| it.name.as_str()));
+    let mut inputs = Inputs::files([
+        "**",
+        "!LICENSE*",
+        "!*.md",
+        "!.ci/",
+        "!.gitea/",
+        "!.github/",
+        "!.config/",
+        "!compose*.yaml",
+    ]);
+    for package in cx.metadata.workspace_packages() {
+        let Some(folder) = cx.folder_of(&package.name).filter(|it| !it.is_empty()) else { continue };
+        let left_out: &[&str] =
+            if built.contains(package.name.as_str()) { &["tests/", "benches/", "examples/"] } else { &[""] };
+        inputs.files.extend(left_out.iter().map(|it| format!("!{folder}{it}")));
+    }
+    Inputs { server: true, gate: true, images: true, ..inputs }
+        .and(["**/Cargo.toml"])
+        .and(steps::migrations::files(cx))
+        .setting((&cx.config.images, &cx.config.postgres, &cx.config.roles, &cx.config.migrations))
+}
+
+/// The images that this checkout built last.
+pub(crate) fn references(cx: &Context) -> Vec<String> {
+    build::references(cx)
+}
+
+/// Whether podman has all of these, in one question; none at all needs no podman.
+pub(crate) fn exist(cx: &Context, references: &[String]) -> bool {
+    if references.is_empty() {
+        return true;
+    }
+    let settings = cx.target().join(podman::SETTINGS_FILE);
+    let mut process = cx.process("podman").args(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    if settings.is_file() && std::env::var_os("CONTAINERS_CONF").is_none() {
+        process = process.env("CONTAINERS_CONF", settings);
+    }
+    let there = process.answer().unwrap_or_default();
+    references.iter().all(|it| there.lines().any(|line| line == it))
 }
 
 /// Builds all images, looks into each, and starts them as one stack.

@@ -2,6 +2,7 @@
 //!
 //! Thin on purpose: what is heavy is a binary of its own in the workspace, which this one runs.
 
+mod affected;
 mod bench;
 mod budget;
 mod cli;
@@ -9,9 +10,11 @@ mod commands;
 mod completions;
 mod config;
 mod context;
+mod crates;
 mod doctor;
 mod engine;
 mod events;
+mod history;
 mod hooks;
 mod images;
 mod interrupt;
@@ -28,6 +31,7 @@ mod setup;
 mod steps;
 mod terminal;
 mod tools;
+mod verdict;
 mod watchdog;
 mod workflows;
 

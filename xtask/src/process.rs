@@ -17,7 +17,7 @@ use std::{
 };
 
 use self::environment::allowed_environment;
-pub(crate) use self::log::Log;
+pub(crate) use self::{environment::seen_by_children, log::Log};
 use crate::interrupt;
 
 /// How much of a child's output is kept in memory, per stream; the log has all of it.
@@ -175,6 +175,18 @@ impl Process {
         drop(group);
         let finished = Finished { status, stdout: Reader::finish(stdout), stderr: Reader::finish(stderr) };
         if interrupt::requested() { Err(ProcessError::Interrupted) } else { Ok(finished) }
+    }
+
+    /// What it says on standard output, where it ends well. For questions that are answered at once: it is in no log, and
+    /// an interrupt waits for it.
+    pub(crate) fn answer(&self) -> Option<String> {
+        let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = self.spawn(stdin, Stdio::piped(), Stdio::null()).ok()?;
+        if let (Some(mut stdin), Some(bytes)) = (child.stdin.take(), self.input.clone()) {
+            thread::spawn(move || stdin.write_all(&bytes).ok());
+        }
+        let output = child.wait_with_output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Starts it and leaves it running; the caller owns the child and must register its group to have it reaped.

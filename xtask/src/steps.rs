@@ -15,7 +15,7 @@ mod workflows;
 
 use serde::Serialize;
 
-use crate::{context::Context, images, outcome::StepResult, process::Log};
+use crate::{context::Context, images, outcome::StepResult, process::Log, verdict::inputs::Inputs};
 
 /// What a step holds while it runs; steps of one lane run in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,6 +64,8 @@ pub(crate) struct Step {
     pub(crate) fix: Option<&'static str>,
     /// Why it does not apply to a workspace, where it does not.
     pub(crate) skip: fn(&Context) -> Option<String>,
+    /// What its verdict depends on.
+    pub(crate) inputs: fn(&Context) -> Inputs,
     /// What it needs; waited for where it is used, and that wait is told.
     pub(crate) needs: fn(&Context) -> &'static [Need],
     pub(crate) run: fn(&Context, &Log) -> StepResult,
@@ -71,16 +73,16 @@ pub(crate) struct Step {
 
 #[rustfmt::skip] // a line a step
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "fmt",        lane: Lane::Source,   proves: "the sources are formatted",                                   fix: Some("cargo fmt --all"),                                        skip: never,                needs: nothing,      run: fmt::check },
-    Step { name: "workflows",  lane: Lane::Source,   proves: "the workflow files are what the step table writes",           fix: Some("cargo xtask workflows"),                                  skip: workflows::skip,      needs: nothing,      run: workflows::check },
-    Step { name: "house",      lane: Lane::Source,   proves: "the architecture's own rules hold",                           fix: None,                                                           skip: house::skip,          needs: nothing,      run: house::check },
-    Step { name: "secrets",    lane: Lane::Source,   proves: "no credential is in the tree or in the commits since the base", fix: None,                                                          skip: never,                needs: nothing,      run: secrets::check },
-    Step { name: "deny",       lane: Lane::Source,   proves: "licences, crates and sources are allowed, advisories are known", fix: None,                                                        skip: deny::skip,           needs: nothing,      run: deny::check },
-    Step { name: "clippy",     lane: Lane::Compile,  proves: "clippy and rustc have no warning",                            fix: Some("cargo clippy --fix --allow-dirty --workspace --all-targets"), skip: never,                needs: nothing,      run: clippy::check },
-    Step { name: "test",       lane: Lane::Compile,  proves: "tests and doctests pass, on a real Postgres",                 fix: None,                                                           skip: never,                needs: test::needs,  run: test::check },
-    Step { name: "sqlx",       lane: Lane::Database, proves: "`.sqlx` holds what the queries say against the schema",       fix: Some("cargo xtask db prepare"),                                 skip: sqlx::skip,           needs: the_gate,     run: sqlx::check },
-    Step { name: "migrations", lane: Lane::Database, proves: "production would accept the migrations, role by role",        fix: None,                                                           skip: migrations::skip,     needs: the_gate,     run: migrations::check },
-    Step { name: "images",     lane: Lane::Image,    proves: "every runtime image builds, starts, turns healthy and stops", fix: None,                                                           skip: images::skip,         needs: the_gate,     run: images::check },
+    Step { name: "fmt",        lane: Lane::Source,   proves: "the sources are formatted",                                   fix: Some("cargo fmt --all"),                                        skip: never,                inputs: fmt::inputs,         needs: nothing,      run: fmt::check },
+    Step { name: "workflows",  lane: Lane::Source,   proves: "the workflow files are what the step table writes",           fix: Some("cargo xtask workflows"),                                  skip: workflows::skip,      inputs: workflows::inputs,   needs: nothing,      run: workflows::check },
+    Step { name: "house",      lane: Lane::Source,   proves: "the architecture's own rules hold",                           fix: None,                                                           skip: house::skip,          inputs: house::inputs,       needs: nothing,      run: house::check },
+    Step { name: "secrets",    lane: Lane::Source,   proves: "no credential is in the tree or in the commits since the base", fix: None,                                                          skip: never,                inputs: secrets::inputs,     needs: nothing,      run: secrets::check },
+    Step { name: "deny",       lane: Lane::Source,   proves: "licences, crates and sources are allowed, advisories are known", fix: None,                                                        skip: deny::skip,           inputs: deny::inputs,        needs: nothing,      run: deny::check },
+    Step { name: "clippy",     lane: Lane::Compile,  proves: "clippy and rustc have no warning",                            fix: Some("cargo clippy --fix --allow-dirty --workspace --all-targets"), skip: never,                inputs: clippy::inputs,      needs: nothing,      run: clippy::check },
+    Step { name: "test",       lane: Lane::Compile,  proves: "tests and doctests pass, on a real Postgres",                 fix: None,                                                           skip: never,                inputs: test::inputs,        needs: test::needs,  run: test::check },
+    Step { name: "sqlx",       lane: Lane::Database, proves: "`.sqlx` holds what the queries say against the schema",       fix: Some("cargo xtask db prepare"),                                 skip: sqlx::skip,           inputs: sqlx::inputs,        needs: the_gate,     run: sqlx::check },
+    Step { name: "migrations", lane: Lane::Database, proves: "production would accept the migrations, role by role",        fix: None,                                                           skip: migrations::skip,     inputs: migrations::inputs,  needs: the_gate,     run: migrations::check },
+    Step { name: "images",     lane: Lane::Image,    proves: "every runtime image builds, starts, turns healthy and stops", fix: None,                                                           skip: images::skip,         inputs: images::inputs,      needs: the_gate,     run: images::check },
 ];
 
 impl Step {

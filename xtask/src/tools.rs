@@ -5,7 +5,7 @@
 pub(crate) mod machine;
 mod remedy;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use crate::context::Context;
 use machine::{Machine, State};
@@ -266,6 +266,32 @@ pub(crate) fn missing(cx: &Context, steps: &[&str]) -> Vec<Missing> {
         absent.retain(|it| !matches!(it.tool.source, Source::Postgres));
     }
     absent
+}
+
+/// The programs that a step stands on, cargo and rustc among them, found without running any.
+pub(crate) fn programs(cx: &Context, step: &str) -> Vec<PathBuf> {
+    let machine = Machine::this(cx);
+    let mut found = machine.toolchain_programs();
+    for tool in Demand::of(cx, &[step]).tools(&machine) {
+        match (&tool.probe, &tool.source) {
+            (Probe::Programs(names) | Probe::OneOf(names), _) => found.extend(machine.each(names)),
+            (Probe::Runtime, _) => found.extend(machine.each(&["runc", "crun"])),
+            (Probe::Toolchain(names), _) => found.extend(machine.each_component(names)),
+            (Probe::Pinned, Source::Crate(pinned)) => found.extend(machine.pinned_program(pinned)),
+            // Which server it is, is asked for apart.
+            (Probe::Pinned | Probe::Postgres, _) => {}
+        }
+    }
+    found
+}
+
+/// The local server of the configured version, if there is one.
+pub(crate) fn server(cx: &Context) -> Option<PathBuf> {
+    match Machine::this(cx).postgres(cx.config.postgres.major) {
+        State::Found(path) if path.is_dir() => Some(path.join("postgres")),
+        State::Found(path) => Some(path),
+        State::Absent | State::Unfit(_) => None,
+    }
 }
 
 /// `PATH` with the folders of the pinned tools in front.

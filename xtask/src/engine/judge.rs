@@ -11,7 +11,6 @@ const DISK_FULL: &str = "No space left on device";
 
 /// Lowers a step's result into its record.
 pub(super) fn settle(result: StepResult, record: &mut StepRecord) -> Option<String> {
-    record.reason = "no verdict is kept from earlier runs".into();
     match result {
         Ok(Outcome::Judged(findings)) => {
             let red = findings.iter().any(|it| it.level == Level::Error);

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::{OnFailure, Plan, Run, judge};
+use super::{Due, OnFailure, Plan, Run, judge};
 use crate::{
     context::Context,
     events::{News, StepRecord, Voice, What},
@@ -14,13 +14,14 @@ use crate::{
     outcome::{Status, StepError},
     process::Log,
     steps::{Lane, Need, Step},
+    verdict::{self, Key},
 };
 
 /// What the lanes of a run share.
 pub(super) struct Lanes<'a> {
     cx: &'a Context,
     /// Those of each lane, in the table's order.
-    lanes: Vec<Vec<&'static Step>>,
+    lanes: Vec<Vec<Due>>,
     run: Run<'a>,
     on_failure: OnFailure,
     /// Whether some step needs the gate's own binaries.
@@ -32,40 +33,46 @@ pub(super) struct Lanes<'a> {
 }
 
 impl<'a> Lanes<'a> {
-    pub(super) fn new(cx: &'a Context, plan: Plan<'a>, steps: Vec<&'static Step>, began: Instant) -> Self {
-        let needs_gate = |step: &Step| {
-            (step.needs)(cx).contains(&Need::GateBinaries) && !plan.missing.contains_key(step.name)
-        };
+    pub(super) fn new(
+        cx: &'a Context,
+        plan: &Plan<'a>,
+        due: Vec<Due>,
+        missing: BTreeMap<&'static str, StepError>,
+        began: Instant,
+    ) -> Self {
+        let needs_gate =
+            |step: &Step| (step.needs)(cx).contains(&Need::GateBinaries) && !missing.contains_key(step.name);
         Self {
             cx,
-            gate_needed: steps.iter().any(|step| needs_gate(step)),
-            lanes: split(steps),
+            gate_needed: due.iter().any(|it| needs_gate(it.step)),
+            lanes: split(due),
             run: plan.run,
             on_failure: plan.on_failure,
-            missing: Mutex::new(plan.missing),
+            missing: Mutex::new(missing),
             began,
             failed: Mutex::new(None),
         }
     }
 
-    pub(super) fn split(&self) -> impl Iterator<Item = &[&'static Step]> {
+    pub(super) fn split(&self) -> impl Iterator<Item = &[Due]> {
         self.lanes.iter().map(Vec::as_slice)
     }
 
     /// Runs one lane to its end.
-    pub(super) fn run(&self, steps: &[&'static Step], news: &Sender<News>) {
-        if self.gate_needed && steps.iter().any(|step| step.lane == Lane::Compile) {
+    pub(super) fn run(&self, lane: &[Due], news: &Sender<News>) {
+        if self.gate_needed && lane.iter().any(|it| it.step.lane == Lane::Compile) {
             // Before clippy and the tests take cargo's build directory for long.
             self.cx.gate().as_ref().ok();
         }
-        for step in steps {
+        for due in lane {
+            let step = due.step;
             let voice = Voice::new(step.name, news.clone());
             if let Some(reason) = self.stopped() {
                 voice.say(What::NotStarted { reason });
                 continue;
             }
             voice.say(What::Started { at_ms: millis(self.began) });
-            let (record, output) = self.one(step, &voice);
+            let (record, output) = self.one(due, &voice);
             if record.status == Status::Failed
                 && let Ok(mut failed) = self.failed.lock()
             {
@@ -85,9 +92,12 @@ impl<'a> Lanes<'a> {
         Some(format!("`{first}` failed before; `--keep-going` runs all"))
     }
 
-    fn one(&self, step: &Step, voice: &Voice) -> (StepRecord, Option<String>) {
+    fn one(&self, due: &Due, voice: &Voice) -> (StepRecord, Option<String>) {
         let began = Instant::now();
-        let mut record = StepRecord::waiting(step);
+        let step = due.step;
+        let mut record = StepRecord { usual_ms: due.usual_ms, ..StepRecord::waiting(step) };
+        record.reason.clone_from(&due.reason);
+        record.fingerprint = due.key.as_ref().map(Key::fingerprint);
         let missing = self.missing.lock().ok().and_then(|mut it| it.remove(step.name));
         let path = self.cx.target().join("logs").join(format!("{}.log", step.name));
         let mut remark = None;
@@ -113,18 +123,23 @@ impl<'a> Lanes<'a> {
         if let Some(remark) = remark {
             record.reason = format!("{}; {remark}", record.reason);
         }
+        if let Some(key) = &due.key
+            && let Err(why) = verdict::keep(self.cx, step, key, &record)
+        {
+            record.reason = format!("{}; {why}", record.reason);
+        }
         let worked_ms = record.duration_ms.saturating_sub(record.waited_ms);
         record.findings.extend(self.cx.config.budget.step(step.name, worked_ms));
         (record, output)
     }
 }
 
-fn split(steps: Vec<&'static Step>) -> Vec<Vec<&'static Step>> {
-    let mut lanes: Vec<Vec<&'static Step>> = Vec::new();
-    for step in steps {
-        match lanes.iter_mut().find(|lane| lane[0].lane == step.lane) {
-            Some(lane) => lane.push(step),
-            None => lanes.push(vec![step]),
+fn split(due: Vec<Due>) -> Vec<Vec<Due>> {
+    let mut lanes: Vec<Vec<Due>> = Vec::new();
+    for due in due {
+        match lanes.iter_mut().find(|lane| lane[0].step.lane == due.step.lane) {
+            Some(lane) => lane.push(due),
+            None => lanes.push(vec![due]),
         }
     }
     lanes

@@ -71,6 +71,11 @@ impl Kept {
     }
 }
 
+/// Names of the images that this checkout built last.
+pub(super) fn references(cx: &Context) -> Vec<String> {
+    Kept::read(cx).references
+}
+
 /// Builds the image of each service.
 ///
 /// # Errors

@@ -59,10 +59,14 @@ const ALLOWED_PREFIXES: &[&str] = &[
     "XTASK_",
 ];
 
+/// What a child sees of the caller's variables.
+pub(crate) fn seen_by_children() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_allowed))
+}
+
 /// The caller's environment, reduced to what may decide nothing, plus what makes tools speak the same everywhere.
 pub(super) fn allowed_environment() -> BTreeMap<OsString, OsString> {
-    let mut environment: BTreeMap<OsString, OsString> =
-        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_allowed)).collect();
+    let mut environment: BTreeMap<OsString, OsString> = seen_by_children().collect();
     environment.insert("LC_ALL".into(), "C.UTF-8".into());
     environment.insert("PATH".into(), tools::path_with_tools());
     environment

@@ -6,6 +6,7 @@ use crate::{
     context::Context,
     outcome::{Finding, Outcome, StepError, StepResult},
     process::Log,
+    verdict::inputs::Inputs,
 };
 
 #[derive(Deserialize)]
@@ -33,6 +34,17 @@ struct Span {
     file_name: String,
     line_start: u32,
     is_primary: bool,
+}
+
+pub(crate) fn inputs(_: &Context) -> Inputs {
+    Inputs::of_workspace().and([
+        "!.ci/",
+        "!.gitea/",
+        "!.github/",
+        "!Containerfile",
+        "!.containerignore",
+        "!compose*.yaml",
+    ])
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {

@@ -8,6 +8,7 @@ use crate::{
     context::Context,
     outcome::{Finding, Level, Outcome, StepError, StepResult},
     process::{Finished, Log},
+    verdict::inputs::Inputs,
 };
 
 /// What is allowed, with the comments that say why.
@@ -19,6 +20,11 @@ pub(crate) const NOT_JUDGED: &str = "advisories-not-judged";
 
 pub(crate) fn skip(cx: &Context) -> Option<String> {
     (!cx.root.join(CONFIG).is_file()).then(|| format!("no `{CONFIG}`: nothing says what is allowed"))
+}
+
+/// Advisories are those of a day.
+pub(crate) fn inputs(_: &Context) -> Inputs {
+    Inputs { day: true, ..Inputs::files(["**/Cargo.toml", "Cargo.lock", CONFIG]) }
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {

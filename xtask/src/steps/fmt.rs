@@ -4,7 +4,19 @@ use crate::{
     context::Context,
     outcome::{Finding, Outcome, StepError, StepResult},
     process::Log,
+    verdict::inputs::Inputs,
 };
+
+pub(crate) fn inputs(_: &Context) -> Inputs {
+    Inputs::files([
+        "*.rs",
+        "**/rustfmt.toml",
+        "**/.rustfmt.toml",
+        "**/Cargo.toml",
+        "rust-toolchain.toml",
+        "rust-toolchain",
+    ])
+}
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
     let finished = cx.cargo().args(["fmt", "--all", "--check", "--", "--color", "never"]).log(log).run()?;

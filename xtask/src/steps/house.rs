@@ -14,10 +14,18 @@ use crate::{
     context::Context,
     outcome::{Finding, Outcome, StepResult},
     process::Log,
+    verdict::inputs::Inputs,
 };
 
 pub(crate) fn skip(cx: &Context) -> Option<String> {
     cx.config.house.is_none().then(|| format!("no `[house]` in `{CONFIG_FILE}`"))
+}
+
+pub(crate) fn inputs(cx: &Context) -> Inputs {
+    let map = cx.config.house.iter().map(|it| it.architecture.clone());
+    Inputs::files(["*.rs", "**/Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "rust-toolchain"])
+        .and(map)
+        .setting(&cx.config.house)
 }
 
 pub(crate) fn check(cx: &Context, _: &Log) -> StepResult {

@@ -5,10 +5,26 @@ use crate::{
     outcome::{Finding, Outcome, StepError, StepResult},
     process::{Finished, Log, Process},
     scratch::with_engine,
+    verdict::inputs::{Git, Inputs},
 };
 
 pub(crate) fn skip(cx: &Context) -> Option<String> {
     cx.migrations().is_none().then(|| format!("no migrations in `{}`", cx.config.migrations.path))
+}
+
+pub(crate) fn inputs(cx: &Context) -> Inputs {
+    let files = files(cx);
+    Inputs { server: true, gate: true, git: Git::Releases, dates: files.clone(), ..Inputs::files(files) }
+        .and([".sqlx/"])
+        .setting((&cx.config.postgres, &cx.config.roles, &cx.config.migrations))
+}
+
+/// The migrations with what lies beside them, the ledger and the prelude.
+pub(crate) fn files(cx: &Context) -> Vec<String> {
+    let settings = &cx.config.migrations;
+    let named = [&settings.ledger, &settings.prelude];
+    let folder = settings.path.trim_end_matches('/');
+    std::iter::once(format!("{folder}/")).chain(named.into_iter().flatten().cloned()).collect()
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {

@@ -13,6 +13,7 @@ use crate::{
     context::Context,
     outcome::{Finding, Outcome, StepError, StepResult},
     process::Log,
+    verdict::inputs::{Git, Inputs},
 };
 
 /// Bytes of arguments that one scanner is given.
@@ -21,6 +22,10 @@ const ARGUMENTS_MAX: usize = 64 << 10;
 const EXCUSE: &str = concat!("pragma: allow", "list secret");
 /// Where the branch would be merged, the first that exists.
 const BASES: &[&str] = &["origin/HEAD", "origin/main", "origin/master", "main", "master"];
+
+pub(crate) fn inputs(cx: &Context) -> Inputs {
+    Inputs { git: Git::Commits, ..Inputs::files(["**"]) }.setting(&cx.config.secrets)
+}
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
     let mut findings = Vec::new();

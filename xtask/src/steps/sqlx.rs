@@ -13,6 +13,7 @@ use crate::{
     outcome::{Finding, Outcome, StepError, StepResult},
     process::Log,
     scratch::Scratch,
+    verdict::inputs::Inputs,
 };
 
 /// The folder of the committed queries.
@@ -26,6 +27,17 @@ const UNSEEN: &str = "query-unseen";
 pub(crate) fn skip(cx: &Context) -> Option<String> {
     (!cx.root.join(COMMITTED).is_dir() && !has_queries(cx))
         .then(|| format!("no `{COMMITTED}`: no query is checked at compile time"))
+}
+
+pub(crate) fn inputs(cx: &Context) -> Inputs {
+    let users = cx.crates_above(["sqlx"]);
+    let crates = Inputs::of_crates(cx, users.iter().map(String::as_str));
+    let database = migrations::files(cx);
+    Inputs { server: true, gate: true, ..crates }.and([format!("{COMMITTED}/")]).and(database).setting((
+        &cx.config.postgres,
+        &cx.config.roles,
+        &cx.config.migrations,
+    ))
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {

@@ -3,6 +3,7 @@
 mod output;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -15,6 +16,7 @@ use crate::{
     process::{Log, Process},
     scratch::Scratch,
     steps::Need,
+    verdict::inputs::Inputs,
 };
 
 /// nextest's exit codes that say that a test failed, or that the tests do not compile.
@@ -25,6 +27,14 @@ const FAULTS: &[i32] = &[100, 101];
 pub(crate) struct Selection {
     pub(crate) profile: Option<String>,
     pub(crate) arguments: Vec<String>,
+    /// Only the tests of these.
+    pub(crate) crates: Option<BTreeSet<String>>,
+}
+
+/// Tests may read whatever lies in the tree.
+pub(crate) fn inputs(cx: &Context) -> Inputs {
+    let database = needs_postgres(cx);
+    Inputs { server: database, gate: database, ..Inputs::of_workspace() }.setting(&cx.config.postgres)
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
@@ -33,6 +43,9 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
 
 /// Runs nextest, and the doctests where the whole suite was asked for.
 pub(crate) fn run(cx: &Context, log: &Log, selection: &Selection) -> StepResult {
+    if selection.crates.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Ok(Outcome::Skipped("no crate is reached by the changes".into()));
+    }
     let scratch = if needs_postgres(cx) { Some(Scratch::start(cx, log)?) } else { None };
     let nextest = with_database(nextest(cx, selection)?, scratch.as_ref()).log(log).run()?;
     keep_results(cx, selection)?;
@@ -76,6 +89,10 @@ fn nextest(cx: &Context, selection: &Selection) -> anyhow::Result<Process> {
         .arg(format!("xtask:{}", configuration.display()));
     if let Some(profile) = &selection.profile {
         process = process.args(["--profile", profile]);
+    }
+    if let Some(crates) = &selection.crates {
+        let filters: Vec<String> = crates.iter().map(|it| format!("package(={it})")).collect();
+        process = process.args(["--filterset", &filters.join(" | ")]);
     }
     if std::env::var_os("INSTA_UPDATE").is_none() {
         // A snapshot is compared, never written, unless somebody asks for it.

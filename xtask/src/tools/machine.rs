@@ -81,6 +81,34 @@ impl Machine {
         !self.at("/sys/fs/cgroup/cgroup.controllers").exists() && self.at("/sys/fs/cgroup/unified").is_dir()
     }
 
+    /// cargo and rustc, as `PATH` has them and as rustup selects them.
+    pub(super) fn toolchain_programs(&self) -> Vec<PathBuf> {
+        let selected = ["cargo", "rustc"].iter().flat_map(|name| self.each_component(&[name]));
+        self.each(&["cargo", "rustc"]).into_iter().chain(selected).collect()
+    }
+
+    /// Those of these files and programs that there are.
+    pub(super) fn each(&self, names: &[&str]) -> Vec<PathBuf> {
+        let look = |name: &&str| match self.one_of(&[name]) {
+            State::Found(path) => Some(path),
+            State::Absent | State::Unfit(_) => None,
+        };
+        names.iter().filter_map(look).collect()
+    }
+
+    pub(super) fn each_component(&self, names: &[&str]) -> Vec<PathBuf> {
+        match &self.toolchain {
+            Some(folder) => names.iter().map(|it| folder.join(it)).filter(|it| is_program(it)).collect(),
+            None => self.each(names),
+        }
+    }
+
+    /// The pinned one, or the one that `PATH` has instead.
+    pub(super) fn pinned_program(&self, pinned: &PinnedCrate) -> Option<PathBuf> {
+        let own = self.tools.join(pinned.folder()).join("bin").join(pinned.program);
+        Some(own).filter(|it| is_program(it)).or_else(|| self.program(pinned.program))
+    }
+
     pub(super) fn programs(&self, names: &[&str]) -> State {
         let found: Vec<PathBuf> = names.iter().filter_map(|name| self.program(name)).collect();
         match found.first() {

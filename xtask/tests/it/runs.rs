@@ -67,6 +67,7 @@ fn an_interrupted_run_ends_with_130_and_leaves_nothing_running() {
     assert_eq!(said.code, 130, "{}", said.stdout);
     until("the test's end", || !alive(test));
     assert!(said.stdout.lines().last().unwrap().starts_with("INTERRUPTED"), "{}", said.stdout);
+
     insta::assert_snapshot!(project.verdicts(), @"
     interrupted
     fmt passed

@@ -8,7 +8,7 @@ const BESIDE: &[&str] = &["fmt", "house", "migrations"];
 /// Runs the broken step and those beside it, and returns the verdicts.
 #[track_caller]
 fn verdicts(project: &Project, broken: &str) -> String {
-    let mut arguments = vec!["ci", "--keep-going", broken];
+    let mut arguments = vec!["ci", "--keep-going", "--force", broken];
     arguments.extend(BESIDE.iter().filter(|step| **step != broken));
     let said = project.xtask(&arguments);
     assert_eq!(said.code, 1, "{}\n{}", said.stdout, said.stderr);
@@ -129,7 +129,11 @@ fn a_licence_that_is_not_allowed_turns_deny_red_at_the_crate_that_has_it() {
 #[test]
 fn advisories_that_nobody_could_ask_for_are_told_loudly() {
     let project = Project::copy();
-    let said = project.command(&["ci", "deny"]).env("HTTPS_PROXY", "http://127.0.0.1:1").output().unwrap();
+    let said = project
+        .command(&["ci", "deny", "--force"])
+        .env("HTTPS_PROXY", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
     assert_eq!(said.status.code(), Some(0));
     let findings = &project.report()["steps"][0]["findings"];
     assert_eq!(findings[0]["code"], "advisories-not-judged", "{findings}");
@@ -203,7 +207,11 @@ fn a_migration_that_production_would_refuse_turns_migrations_red() {
 #[test]
 fn the_migrations_are_judged_the_same_on_a_postgres_in_a_container() {
     let project = Project::copy();
-    let said = project.command(&["ci", "migrations"]).env("XTASK_POSTGRES", "container").output().unwrap();
+    let said = project
+        .command(&["ci", "migrations", "--force"])
+        .env("XTASK_POSTGRES", "container")
+        .output()
+        .unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
     insta::assert_snapshot!(project.verdicts(), @"
     green
@@ -254,7 +262,7 @@ fn a_ledger_that_cannot_be_read_is_named_with_its_line_and_the_nearest_key() {
 fn long_an_image_without_a_health_check_turns_images_red_and_nothing_else() {
     let project = Project::copy();
     project.replace("Containerfile", "HEALTHCHECK --interval", "HEALTHCHECK NONE\n# --interval");
-    let said = project.xtask(&["ci", "--keep-going"]);
+    let said = project.xtask(&["ci", "--keep-going", "--force"]);
     assert_eq!(said.code, 1, "{}\n{}", said.stdout, said.stderr);
     insta::assert_snapshot!(project.verdicts(), @"
     red

@@ -1,0 +1,278 @@
+//! Verdicts that are kept: a step that was green on the very same inputs need not run again.
+//!
+//! A verdict is found by all that it depended on, compared in full, and never by age. Only green is kept, and only where the
+//! inputs were the same after the run as before.
+
+mod explain;
+mod facts;
+pub(crate) mod inputs;
+mod named;
+mod store;
+pub(crate) mod tree;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    hash::{DefaultHasher, Hasher as _},
+};
+
+pub(crate) use self::explain::explain;
+use self::{
+    facts::Facts,
+    inputs::{Inputs, matches},
+    store::Kept,
+    tree::{Content, Tree},
+};
+use crate::{
+    context::Context,
+    events::StepRecord,
+    images,
+    outcome::{Finding, Status},
+    steps::Step,
+};
+
+/// What the tool itself was compiled of.
+const SOURCES: &str = env!("XTASK_SOURCES");
+/// The gate's own crates, in the workspace that the tool comes from.
+const GATE: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "rust-toolchain.toml",
+    ".cargo/",
+    "crates/migration-gate/",
+    "crates/scratch-postgres/",
+    "!crates/migration-gate/tests/",
+    "!crates/scratch-postgres/tests/",
+];
+
+/// Everything that a verdict depends on, as text that is compared whole: a line a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key(String);
+
+impl Key {
+    fn new(facts: &Facts) -> Self {
+        let mut text = String::new();
+        for (name, value) in facts {
+            text.push_str(name);
+            text.push('\t');
+            text.push_str(value);
+            text.push('\n');
+        }
+        Self(text)
+    }
+
+    /// Names the key on this machine.
+    fn name(&self) -> String {
+        hashed(std::iter::once(self.0.as_str()))
+    }
+
+    /// Names what was judged, and by which tool: the same on every machine that judges the same commit.
+    pub(crate) fn fingerprint(&self) -> String {
+        let content = ["file ", "gate ", "the configuration", "the tool itself"];
+        hashed(self.0.lines().filter(|line| content.iter().any(|it| line.starts_with(it))))
+    }
+
+    fn facts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter_map(|line| line.split_once('\t'))
+    }
+
+    /// What differs, a line each.
+    fn since(&self, old: &Self) -> Vec<String> {
+        let (then, now): (Facts, Facts) = (old.owned(), self.owned());
+        let mut changes = Vec::new();
+        for (name, value) in &now {
+            match then.get(name) {
+                Some(old) if old == value => {}
+                Some(_) => changes.push(format!("{} changed", shown(name))),
+                None => changes.push(format!("{} is new", shown(name))),
+            }
+        }
+        let gone = then.keys().filter(|it| !now.contains_key(*it));
+        changes.extend(gone.map(|name| format!("{} is gone", shown(name))));
+        // Files first: that is what people change.
+        changes.sort_by_key(|it| it.starts_with("the ") || it.starts_with('`'));
+        changes
+    }
+
+    fn owned(&self) -> Facts {
+        self.facts().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
+
+/// Two hashes, so that two texts hardly ever share a name.
+fn hashed<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let mut hashers = [DefaultHasher::new(), DefaultHasher::new()];
+    hashers[1].write_u8(1);
+    for part in parts {
+        hashers.iter_mut().for_each(|it| it.write(part.as_bytes()));
+        hashers.iter_mut().for_each(|it| it.write_u8(b'\n'));
+    }
+    hashers.iter().map(|it| format!("{:016x}", it.finish())).collect()
+}
+
+/// A fact's name as people read it.
+fn shown(name: &str) -> String {
+    match name.split_once(' ') {
+        Some(("file", path)) => path.into(),
+        Some(("gate", path)) => format!("{path} of the tool's own workspace"),
+        Some(("program", name)) => format!("the program `{name}`"),
+        Some(("variable", name)) => format!("the variable `{name}`"),
+        Some(("tag", name)) => format!("the tag `{name}`"),
+        _ => name.into(),
+    }
+}
+
+/// What is known of the working tree at one moment, and the verdicts of before.
+#[derive(Debug)]
+pub(crate) struct Verdicts<'a> {
+    cx: &'a Context,
+    tree: Option<Tree>,
+    /// The tree of the tool's own workspace, where that is another one.
+    home: Option<Tree>,
+    /// The documents at the root that some source names.
+    named: BTreeSet<String>,
+}
+
+/// Whether a step must run.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// It was green on the same inputs.
+    Hit(Box<StepRecord>),
+    /// It must run, and why; without a key its verdict is not kept.
+    Run { reason: String, key: Option<Key> },
+}
+
+impl<'a> Verdicts<'a> {
+    /// With a tree that was just read.
+    pub(crate) fn of(cx: &'a Context, tree: Option<Tree>) -> Self {
+        let named = tree.as_ref().map(|it| named::documents(cx, it)).unwrap_or_default();
+        let home = (cx.home != cx.root).then(|| Tree::read(&cx.home)).flatten();
+        Self { cx, tree, home, named }
+    }
+
+    /// Looks for a verdict on what is there now.
+    pub(crate) fn decide(&self, step: &Step) -> Decision {
+        let key = match self.key(step) {
+            Ok(key) => key,
+            Err(reason) => return Decision::Run { reason, key: None },
+        };
+        match store::find(self.cx, step.name, &key) {
+            Some(kept) if images::exist(self.cx, &kept.images) => {
+                Decision::Hit(Box::new(hit(self.cx, step, kept)))
+            }
+            Some(_) => Decision::Run { reason: "an image of its last run is gone".into(), key: Some(key) },
+            None => Decision::Run { reason: self.reason(step, &key), key: Some(key) },
+        }
+    }
+
+    /// What a step depends on now, or why no verdict of it is kept.
+    pub(crate) fn key(&self, step: &Step) -> Result<Key, String> {
+        let Some(tree) = &self.tree else {
+            return Err("no verdict is kept outside of a git repository".into());
+        };
+        if let Some(path) = self.cx.outside() {
+            return Err(format!("no verdict is kept: a crate stands on `{path}`, outside of the workspace"));
+        }
+        let inputs = (step.inputs)(self.cx);
+        let mut facts = Facts::new();
+        facts.insert("the tool itself".into(), SOURCES.into());
+        for (path, content) in tree.files.iter().filter(|(path, _)| self.reads(&inputs, path)) {
+            facts.insert(format!("file {path}"), known(path, content)?);
+        }
+        self.gate(&inputs, &mut facts)?;
+        for (index, setting) in inputs.settings.iter().enumerate() {
+            facts.insert(format!("the configuration ({index})"), setting.replace(['\n', '\t'], " "));
+        }
+        if inputs.server
+            && let Some(why) = facts::server(self.cx, &mut facts)
+        {
+            return Err(format!("no verdict is kept: {why}"));
+        }
+        let today = facts::today();
+        for path in tree.files.keys().filter(|it| inputs.dates.iter().any(|date| matches(date, it))) {
+            let text = fs::read_to_string(self.cx.root.join(path)).unwrap_or_default();
+            facts::dates(path, &text, &today, &mut facts);
+        }
+        if inputs.day {
+            facts.insert("the day".into(), today);
+        }
+        facts::git(&self.cx.root, tree, inputs.git, &mut facts);
+        facts::programs(self.cx, step.name, &mut facts);
+        facts::environment(&mut facts);
+        facts::settings_outside(&self.cx.root, &mut facts);
+        Ok(Key::new(&facts))
+    }
+
+    fn reads(&self, inputs: &Inputs, path: &str) -> bool {
+        inputs.reads(path) || (inputs.named_documents && self.named.contains(path))
+    }
+
+    /// The sources of the gate's own binaries.
+    fn gate(&self, inputs: &Inputs, facts: &mut Facts) -> Result<(), String> {
+        if !inputs.gate {
+            return Ok(());
+        }
+        let other = self.cx.home != self.cx.root;
+        let tree = if other { self.home.as_ref() } else { self.tree.as_ref() };
+        let Some(tree) = tree else {
+            return Err("no verdict is kept: the tool's own workspace is no git repository".into());
+        };
+        let (gate, kind) = (Inputs::files(GATE.iter().copied()), if other { "gate" } else { "file" });
+        for (path, content) in tree.files.iter().filter(|(path, _)| gate.reads(path)) {
+            facts.insert(format!("{kind} {path}"), known(path, content)?);
+        }
+        Ok(())
+    }
+
+    fn reason(&self, step: &Step, key: &Key) -> String {
+        let Some((_, old)) = store::newest(self.cx, step.name) else { return "no verdict yet".into() };
+        let changes = key.since(&old);
+        match changes.as_slice() {
+            [] => "its verdict was lost".into(),
+            [only] => only.clone(),
+            [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+        }
+    }
+
+    /// What changed since the last green, a line each; nothing where there is none.
+    pub(crate) fn changes(&self, step: &Step, key: &Key) -> Option<(Kept, Vec<String>)> {
+        let (kept, old) = store::newest(self.cx, step.name)?;
+        let changes = key.since(&old);
+        Some((kept, changes))
+    }
+}
+
+/// Keeps a green verdict, if what it depends on is still what it was before the run; returns why not, if so.
+pub(crate) fn keep(cx: &Context, step: &Step, before: &Key, record: &StepRecord) -> Result<(), String> {
+    if record.status != Status::Passed {
+        return Ok(());
+    }
+    let after = Verdicts::of(cx, Tree::read(&cx.root)).key(step)?;
+    if let Some(change) = after.since(before).first() {
+        return Err(format!("the verdict is not kept: {change} during the run"));
+    }
+    let images = if (step.inputs)(cx).images { images::references(cx) } else { Vec::new() };
+    let kept = Kept::new(cx, before, record, images);
+    store::keep(cx, step.name, before, &kept).map_err(|error| format!("the verdict is not kept: {error:#}"))
+}
+
+fn known(path: &str, content: &Content) -> Result<String, String> {
+    match content {
+        Content::Known(id) => Ok(id.clone()),
+        Content::Opaque(why) => Err(format!("no verdict is kept: `{path}` {why}")),
+    }
+}
+
+fn hit(cx: &Context, step: &Step, kept: Kept) -> StepRecord {
+    let log = cx.target().join("logs").join(format!("{}.log", step.name));
+    let findings: Vec<Finding> = kept.findings;
+    StepRecord {
+        status: Status::Cached,
+        saved_ms: kept.duration_ms,
+        reason: format!("green on the same inputs, {}", kept.at),
+        fingerprint: Some(kept.fingerprint),
+        log: if log.is_file() { cx.shown(&log) } else { String::new() },
+        findings,
+        ..StepRecord::waiting(step)
+    }
+}
