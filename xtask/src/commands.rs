@@ -95,25 +95,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             bench::run(&cx, &args.cases, args.rounds, &mut say)?;
             Ok(EXIT_GREEN)
         }
-        Command::Workflows(WorkflowsArgs { command: None, check: true }) => {
-            Ok(gate(&cx, Wanted::step("workflows"), &as_in_the_table)?.verdict.exit_code())
-        }
-        Command::Workflows(WorkflowsArgs { command: None, check: false }) => {
-            let changed = workflows::refresh(&cx)?;
-            changed.iter().for_each(|path| say(path));
-            if changed.is_empty() {
-                say("the workflows are what the step table asks for");
-            }
-            Ok(EXIT_GREEN)
-        }
-        Command::Workflows(WorkflowsArgs { command: Some(WorkflowsCommand::Contexts), .. }) => {
-            workflows::contexts(&cx).iter().for_each(|context| say(context));
-            Ok(EXIT_GREEN)
-        }
-        Command::Workflows(WorkflowsArgs { command: Some(WorkflowsCommand::Replay { job }), .. }) => {
-            let _lock = lock(&cx)?;
-            workflows::replay(&cx, job.as_deref(), &mut say)
-        }
+        Command::Workflows(args) => workflow_files(&cx, args),
         Command::Hooks(HooksCommand::Install { uninstall: false }) => {
             say(&format!("installed {}", hooks::install(&cx)?));
             Ok(EXIT_GREEN)
@@ -127,6 +109,30 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Command::Images(ImagesCommand::Build) => alone(&cx, "images", "the images are built", &images::build),
         Command::Images(ImagesCommand::Bases) => alone(&cx, "images", "the bases are there", &images::bases),
+    }
+}
+
+fn workflow_files(cx: &Context, args: WorkflowsArgs) -> anyhow::Result<u8> {
+    match args {
+        WorkflowsArgs { command: None, check: true } => {
+            Ok(gate(cx, Wanted::step("workflows"), &as_in_the_table)?.verdict.exit_code())
+        }
+        WorkflowsArgs { command: None, check: false } => {
+            let changed = workflows::refresh(cx)?;
+            changed.iter().for_each(|path| say(path));
+            if changed.is_empty() {
+                say("the workflows are what the step table asks for");
+            }
+            Ok(EXIT_GREEN)
+        }
+        WorkflowsArgs { command: Some(WorkflowsCommand::Contexts), .. } => {
+            workflows::contexts(cx).iter().for_each(|context| say(context));
+            Ok(EXIT_GREEN)
+        }
+        WorkflowsArgs { command: Some(WorkflowsCommand::Replay { job }), .. } => {
+            let _lock = lock(cx)?;
+            workflows::replay(cx, job.as_deref(), &mut say)
+        }
     }
 }
 
