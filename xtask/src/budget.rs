@@ -59,7 +59,7 @@ impl Budget {
 fn over(what: &str, took_ms: u64, may_s: u64) -> Option<Finding> {
     let may_ms = may_s.saturating_mul(1000);
     (took_ms > may_ms).then(|| {
-        let message = format!("{what} took {}, and may take {}", took(took_ms), took(may_ms));
+        let message = format!("{what} took {} of the {} that it may take", took(took_ms), took(may_ms));
         Finding::warning(CODE, message).at(CONFIG_FILE, None)
     })
 }
@@ -77,11 +77,11 @@ mod tests {
         let budget = budget("run = 60\nsteps = { clippy = 30 }\n");
         insta::assert_snapshot!(budget.step("clippy", 90_000).unwrap(), @"
         .config/xtask.toml: warning[over-budget]
-          `clippy` took 1 min 30 s, and may take 30.0 s
+          `clippy` took 1 min 30 s of the 30.0 s that it may take
         ");
         insta::assert_snapshot!(budget.run(61_500).unwrap(), @"
         .config/xtask.toml: warning[over-budget]
-          the run took 1 min 01 s, and may take 1 min 00 s
+          the run took 1 min 01 s of the 1 min 00 s that it may take
         ");
         assert_eq!(budget.step("clippy", 30_000), None);
         assert_eq!(budget.step("test", 90_000), None);

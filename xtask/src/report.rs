@@ -5,7 +5,7 @@ mod json;
 mod junit;
 mod markdown;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::BTreeMap,

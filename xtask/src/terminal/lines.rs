@@ -45,8 +45,7 @@ impl<W: Write> Lines<W> {
         Self { out, wording, groups, board: Board::default(), told: BTreeMap::new() }
     }
 
-    fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let now = Instant::now();
+    fn tell(&mut self, event: &Event<'_>, now: Instant) -> io::Result<()> {
         self.board.on(event, now);
         match event {
             Event::RunStarted { .. } => self.wording.names = self.board.names,
@@ -132,17 +131,47 @@ impl<W: Write> Lines<W> {
 
 /// `test        still running, 2 min 10 s, last: …`.
 fn heartbeat(step: &super::region::Running, names: usize) -> String {
+    let last = text::readable(step.last.trim());
     let doing = match &step.waits {
         Some((on, since)) => format!("waiting for {on}, {}", so_far(*since)),
-        None => format!("still running, {}", so_far(step.elapsed)),
+        None if last.is_empty() => format!("still running, {}", so_far(step.elapsed)),
+        None => format!("still running, {}, last: {last}", so_far(step.elapsed)),
     };
-    let last = text::readable(step.last.trim());
-    let last = if last.is_empty() { String::new() } else { format!(", last: {last}") };
-    format!("{:names$}  {doing}{last}", step.name)
+    format!("{:names$}  {doing}", step.name)
 }
 
 impl<W: Write> Listener for Lines<W> {
     fn on(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
-        read_or_not(self.tell(event))
+        read_or_not(self.tell(event, Instant::now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::paint::Paint;
+
+    #[test]
+    fn a_long_step_gives_a_sign_of_life_every_half_minute() {
+        let wording = Wording::new("cargo xtask ci".into(), Paint::None, Detail::Usual);
+        let mut lines = Lines::new(Vec::new(), wording, Groups::None);
+        let run = crate::report::tests::run();
+        let start = Instant::now();
+        let mut at = |seconds: u64, event: Event<'_>| {
+            lines.tell(&event, start + Duration::from_secs(seconds)).unwrap();
+        };
+        at(0, Event::RunStarted { run: &run });
+        at(1, Event::StepStarted { step: "test" });
+        at(2, Event::StepOutput { step: "test", line: "PASS [   0.1s] tiny one\n" });
+        at(30, Event::Tick);
+        at(31, Event::Tick);
+        at(32, Event::Tick);
+        at(60, Event::StepWaiting { step: "test", on: "cargo's lock on the build directory" });
+        at(61, Event::Tick);
+        let said = String::from_utf8(lines.out).unwrap();
+        insta::assert_snapshot!(said, @"
+        test        still running, 30 s, last: PASS [   0.1s] tiny one
+        test        waiting for cargo's lock on the build directory, 1 s
+        ");
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! `project`: the folders that the tests talk about. `usage`: what is typed wrong. `steps`: every step goes red for its
 //! own reason, `secrets` among them. `workflows`: what Gitea runs. `hooks`: what git runs. `runs`: reports, interrupts and two runs at once. `foreign`: other people's workspaces.
+//! `terminal`: what a person sees on a `screen`, and what a pipe gets. `reports`: what a run leaves for later.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod foreign;
 mod hooks;
 mod project;
+mod reports;
 mod runs;
+mod screen;
 mod secrets;
 mod steps;
+mod terminal;
 mod usage;
 mod workflows;

@@ -17,7 +17,7 @@ use crate::project::{Project, Said};
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A workspace whose only test sleeps until it is told to end, which nobody does.
-fn endless() -> Project {
+pub(crate) fn endless() -> Project {
     Project::with(&[
         ("Cargo.toml", "[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \"2024\"\n"),
         ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"1.0.0\"\n"),
@@ -29,7 +29,7 @@ fn endless() -> Project {
 }
 
 #[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "{what} did not come within {DEADLINE:?}");
