@@ -14,6 +14,7 @@ use crate::{
     shape::Shape,
     statements,
     target::{Target, lost, run},
+    writes::Required,
 };
 
 /// What a setting that nobody has told may look like: a policy reads it as text, a number or an identifier.
@@ -110,10 +111,17 @@ impl Bench {
         }
         bench.set("statement_timeout", "500ms").await?;
         bench.set("lock_timeout", "500ms").await?;
-        if planning == Planning::Generic {
-            bench.set("plan_cache_mode", "force_generic_plan").await?;
-        }
+        bench.plan(planning).await?;
         Ok(bench)
+    }
+
+    /// From now on the server plans so.
+    pub(crate) async fn plan(&mut self, planning: Planning) -> Result<(), Error> {
+        let mode = match planning {
+            Planning::Generic => "force_generic_plan",
+            Planning::Custom => "auto",
+        };
+        self.set("plan_cache_mode", mode).await
     }
 
     /// From now on each query is tried as `role`, who then has what `grants` give.
@@ -308,13 +316,23 @@ fn out_of_step(refusal: &Refusal) -> Error {
 }
 
 fn several_statements() -> Refusal {
-    Refusal {
-        sqlstate: "42601".into(),
-        message: "cannot insert multiple commands into a prepared statement".into(),
-        detail: None,
-        hint: None,
-        position: None,
-        moment: crate::refusal::Moment::File,
+    foreseen("42601", "cannot insert multiple commands into a prepared statement".into())
+}
+
+/// What the server would say.
+fn foreseen(sqlstate: &str, message: String) -> Refusal {
+    let moment = crate::refusal::Moment::File;
+    Refusal { sqlstate: sqlstate.into(), message, detail: None, hint: None, position: None, moment }
+}
+
+impl Refusal {
+    /// What an INSERT hears that does not fill `column`.
+    pub(crate) fn left_out(column: &Required) -> Self {
+        let Required { table: (_, table), column, .. } = column;
+        foreseen(
+            "23502",
+            format!("null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"),
+        )
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod queries;
 mod releases;
 mod renamed_after_apply;
 pub(crate) mod role_escape;
+pub(crate) mod rollback;
 pub(crate) mod rows;
 mod slot_applied;
 mod slot_duplicate;

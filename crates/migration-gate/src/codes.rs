@@ -8,13 +8,14 @@ mod files;
 mod locks;
 mod prepared;
 mod queries;
+mod rollback;
 mod schema;
 
 use std::fmt;
 
 use serde::Serialize;
 
-pub use self::{apply::*, files::*, locks::*, prepared::*, queries::*, schema::*};
+pub use self::{apply::*, files::*, locks::*, prepared::*, queries::*, rollback::*, schema::*};
 
 /// How much a finding weighs; only an error fails the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +67,10 @@ pub static CODES: &[&Code] = &[
     &QUERY_MISSING,
     &QUERY_UNSEEN,
     &MISSING_GRANT,
+    &ROLLBACK_QUERY_BROKEN,
+    &ROLLBACK_TYPE_CHANGE,
+    &ROLLBACK_NULLABLE,
+    &ROLLBACK_INSERT_NOT_NULL,
     &NOT_NULL_WITHOUT_DEFAULT,
     &LOCK_SCAN,
     &LOCK_REWRITE,

@@ -34,6 +34,9 @@ mod provision;
 mod queries;
 mod refusal;
 mod rehearsal;
+mod release;
+mod restrictions;
+mod rollback;
 mod samples;
 pub mod seal;
 mod seed;
@@ -50,6 +53,7 @@ mod upgrade;
 pub mod waivers;
 mod walk;
 mod wire;
+mod writes;
 
 use std::future::Future;
 
@@ -194,6 +198,7 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     rehearsal::judge(scene, rehearsal, reached, report).await?;
     if reached == Reached::End {
         checks::queries::judge(scene, origins.production.as_ref(), report).await?;
+        checks::rollback::judge(scene, origins.production.as_ref(), report).await?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::{
     ledger::{AppliedBy, Entry, Ledger},
     lineage::Lineage,
     queries::QuerySet,
+    release::Released,
     sqlx_config::SqlxConfig,
     timestamp,
     waivers::{WAIVERS_FILE, Waivers},
@@ -78,6 +79,8 @@ pub struct Project {
     pub roles: Roles,
     /// What the code sends.
     pub(crate) sent: QuerySet,
+    /// What production would be rolled back to.
+    pub(crate) released: Released,
     /// As the user said it.
     pub settings: Settings,
 }
@@ -121,6 +124,7 @@ impl Project {
             sqlx,
             roles: settings.roles.clone(),
             sent: QuerySet::read(&settings.queries, &settings.roles.app)?,
+            released: Released::read(settings)?,
             settings: settings.clone(),
         })
     }

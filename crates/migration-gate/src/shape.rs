@@ -17,6 +17,8 @@ pub(crate) struct Column {
     pub(crate) is: Type,
     /// Only what is known not to be null is decoded as such.
     pub(crate) nullable: bool,
+    /// Table and column that it comes from, where it comes from one.
+    pub(crate) origin: Option<(String, String)>,
 }
 
 /// A type of the database.
@@ -31,6 +33,11 @@ pub(crate) struct Type {
 }
 
 impl Shape {
+    /// Whether there is nothing to compare.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.columns.is_empty() && self.parameters.is_empty()
+    }
+
     /// Reads `describe` of a prepared query; nothing where it is no description.
     pub(crate) fn of(describe: &Value) -> Option<Self> {
         let nullable = describe["nullable"].as_array()?;
@@ -39,6 +46,7 @@ impl Shape {
                 name: column["name"].as_str()?.into(),
                 is: Type::of(&column["type_info"])?,
                 nullable: nullable.get(ordinal).and_then(Value::as_bool).unwrap_or(true),
+                origin: origin(&column["origin"]["Table"]),
             })
         };
         let columns =
@@ -52,6 +60,12 @@ impl Shape {
 }
 
 impl Column {
+    /// Whether the code has said itself that it decodes text, as in `kind: String`.
+    pub(crate) fn is_forced_text(&self) -> bool {
+        let decoded = self.name.split_once(':').map(|(_, it)| it.trim());
+        decoded.is_some_and(|it| ["String", "Option<String>", "Vec<String>"].contains(&it))
+    }
+
     /// Whether the code has said itself that it takes a null, as in `note?` or `note?: Note`.
     pub(crate) fn is_forced_nullable(&self) -> bool {
         self.name.split(':').next().unwrap_or_default().trim_end().ends_with('?')
@@ -83,6 +97,10 @@ impl Type {
     pub(crate) fn is_text(&self) -> bool {
         ["text", "varchar", "bpchar", "name"].contains(&self.name.trim_end_matches("[]"))
     }
+}
+
+fn origin(table: &Value) -> Option<(String, String)> {
+    Some((table["table"].as_str()?.into(), table["name"].as_str()?.into()))
 }
 
 /// sqlx's name of a type of Postgres' own, such as `TimestamptzArray`, as SQL spells it.

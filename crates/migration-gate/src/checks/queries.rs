@@ -14,6 +14,7 @@ use crate::{
     sources::Sources,
     target::Target,
     upgrade::Scene,
+    writes,
 };
 
 /// A query that cannot work, and whether it works in production as that is today.
@@ -67,9 +68,14 @@ async fn refused<'q>(
 ) -> Result<Vec<Refused<'q>>, Error> {
     let settings = &scene.project.settings.session;
     let mut bench = Bench::login(target, role, settings, Planning::Generic).await?;
+    let required = writes::required(bench.connection()).await?;
     let mut refused = Vec::new();
     for query in queries {
-        if let Some(refusal) = bench.attempt(query).await?.failure {
+        let trial = bench.attempt(query).await?;
+        let plan = trial.plan.as_ref().map(writes::of).unwrap_or_default();
+        // Nulls are refused for the right reason only where the query has no other values.
+        let gap = plan.iter().flat_map(|it| it.leaves_out(&required)).find(|it| !it.may_be_filled);
+        if let Some(refusal) = trial.failure.or_else(|| gap.map(Refusal::left_out)) {
             refused.push(Refused { query, refusal, is_today: false });
         }
     }
@@ -106,17 +112,19 @@ async fn advise<'q>(
     verdict: &mut Verdict<'q>,
 ) -> Result<(), Error> {
     let mut advisor = Bench::advisor(scene.target, role, &scene.project.settings.session).await?;
-    for Refused { query, refusal, is_today } in refused {
+    for refused in refused {
+        let Refused { query, refusal, .. } = refused;
         let advice = grants::missing(&mut advisor, query, refusal, &scene.project.roles).await?;
         for grant in advice.grants {
             let lack = verdict.lacks.entry(grant.object.clone()).or_insert_with(|| Lack::of(refusal));
-            lack.add(grant, query, *is_today);
+            if !lack.grants.contains(&grant) {
+                lack.grants.push(grant);
+            }
+            lack.add(refused);
         }
         if let Some(refusal) = advice.remains {
             let key = (refusal.sqlstate.clone(), refusal.message.clone());
-            let broken = verdict.broken.entry(key).or_insert_with(|| Lack::of(&refusal));
-            broken.queries.push(query);
-            broken.is_today &= is_today;
+            verdict.broken.entry(key).or_insert_with(|| Lack::of(&refusal)).add(refused);
         }
     }
     advisor.close().await;
@@ -143,13 +151,10 @@ impl<'q> Lack<'q> {
         Self { refusal: refusal.clone(), grants: Vec::new(), queries: Vec::new(), is_today: true }
     }
 
-    fn add(&mut self, grant: Grant, query: &'q Query, is_today: bool) {
-        if !self.grants.contains(&grant) {
-            self.grants.push(grant);
-        }
-        if !self.queries.iter().any(|it| std::ptr::eq(*it, query)) {
-            self.queries.push(query);
-            self.is_today &= is_today;
+    fn add(&mut self, refused: &Refused<'q>) {
+        if !self.queries.iter().any(|it| std::ptr::eq(*it, refused.query)) {
+            self.queries.push(refused.query);
+            self.is_today &= refused.is_today;
         }
     }
 
@@ -200,6 +205,7 @@ fn repair(refusal: &Refusal, role: &str) -> String {
         );
     }
     match refusal.sqlstate.as_str() {
+        "23502" => "let the query fill the column, or give the column a default in a migration".into(),
         "42501" => format!("do without it: no grant gives `{role}` what it asks for"),
         "42704" if refusal.message.starts_with("unrecognized configuration parameter") => {
             "correct the setting's name, or let the query read it with `current_setting(NAME, true)`".into()

@@ -14,6 +14,7 @@ mod outages;
 mod project;
 mod provision;
 mod queries;
+mod rollback;
 mod rows;
 mod seal;
 mod shapes;

@@ -181,11 +181,10 @@ impl Project {
     ) -> Self {
         let column = |(ordinal, (name, type_info, _)): (usize, &(&str, &str, bool))| {
             let origin = serde_json::json!({"Table": {"table": "t", "name": name}});
+            let type_info = type_of(type_info);
             serde_json::json!({"ordinal": ordinal, "name": name, "type_info": type_info, "origin": origin})
         };
-        // A type of the project's own is an object.
-        let parameter = |it: &&str| serde_json::from_str(it).unwrap_or_else(|_| serde_json::json!(it));
-        let parameters: Vec<serde_json::Value> = parameters.iter().map(parameter).collect();
+        let parameters: Vec<serde_json::Value> = parameters.iter().map(|it| type_of(it)).collect();
         let json = serde_json::json!({
             "db_name": "PostgreSQL",
             "query": sql,
@@ -285,4 +284,9 @@ impl Verdict {
         assert_eq!(self.exit_code, i32::from(red), "{}", self.stderr);
         self.stdout.trim_end()
     }
+}
+
+/// A type of the project's own is an object.
+fn type_of(name: &str) -> serde_json::Value {
+    serde_json::from_str(name).unwrap_or_else(|_| name.into())
 }
