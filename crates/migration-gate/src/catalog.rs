@@ -4,10 +4,13 @@ mod difference;
 mod reader;
 mod rights;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(crate) use self::{
-    difference::{Difference, Sides, told},
+    difference::{Difference, Sides, line_of, told},
     reader::Reader,
 };
 
@@ -58,6 +61,12 @@ impl Catalog {
     pub(crate) fn fact(&self, object: &str, aspect: &str) -> Option<&str> {
         let facts = self.objects.get(object)?;
         aspects(facts).into_iter().find(|(name, _)| *name == aspect).map(|(_, value)| value)
+    }
+
+    /// Every role that owns something.
+    pub(crate) fn owners(&self) -> BTreeSet<String> {
+        let facts = self.objects.values().flat_map(|facts| aspects(facts));
+        facts.filter(|(aspect, _)| *aspect == "owner").map(|(_, role)| role.to_owned()).collect()
     }
 
     /// Every table and every column of one, with the name that it has.

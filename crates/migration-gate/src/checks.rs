@@ -20,6 +20,8 @@ mod nested_transaction;
 mod no_down;
 pub(crate) mod no_lock_timeout;
 pub(crate) mod not_judged;
+pub(crate) mod order_drift;
+pub(crate) mod owner_drift;
 pub(crate) mod queries;
 mod releases;
 mod renamed_after_apply;

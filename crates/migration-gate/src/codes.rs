@@ -61,6 +61,8 @@ pub static CODES: &[&Code] = &[
     &DOWN_FAILS,
     &DOWN_LEAVES_DRIFT,
     &REUP_FAILS,
+    &ORDER_DRIFT,
+    &OWNER_DRIFT,
     &QUERY_BROKEN,
     &QUERY_STALE,
     &QUERY_UNUSED,

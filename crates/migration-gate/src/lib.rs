@@ -60,7 +60,7 @@ use std::future::Future;
 use scratch_postgres::{Options, Server};
 
 use crate::{
-    checks::{down, not_judged},
+    checks::{down, not_judged, order_drift, owner_drift},
     origins::Origins,
     plan::Plan,
     rehearsal::Rehearsal,
@@ -194,7 +194,11 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     origins.keep_production(scene).await?;
     let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
     report.pending = scene.plan.pending.len();
-    down::judge(scene, &origins, &mut report.findings).await?;
+    down::judge(scene, &origins, reached, &mut report.findings).await?;
+    if reached == Reached::End {
+        order_drift::judge(scene, &origins, &mut report.findings).await?;
+        owner_drift::judge(scene, &origins, report).await?;
+    }
     rehearsal::judge(scene, rehearsal, reached, report).await?;
     if reached == Reached::End {
         checks::queries::judge(scene, origins.production.as_ref(), report).await?;

@@ -1,6 +1,6 @@
 //! Untouched copies of the database at two moments, from which further runs begin.
 
-use crate::{error::Error, target::Target, upgrade::Scene};
+use crate::{checks::order_drift, error::Error, target::Target, upgrade::Scene};
 
 /// Nobody is ever connected to these: a template must be alone. They go with the gate's other databases.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(crate) struct Origins {
 impl Origins {
     /// Keeps what the set-up has made.
     pub(crate) async fn keep_start(&mut self, scene: &Scene<'_>) -> Result<(), Error> {
-        if scene.project.settings.all {
+        if scene.project.settings.all || order_drift::applies(scene.plan) {
             self.start = Some(scene.target.copy("start").await?);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use crate::{
     catalog::{Catalog, Reader},
     error::Error,
+    files::MigrationFile,
     plan::Step,
     refusal::Refusal,
     session::Session,
@@ -68,6 +69,14 @@ impl<'s> Walk<'s> {
             }
         };
         session.apply(step.up).await
+    }
+
+    /// The line of `file`, just refused, that is at fault.
+    pub(crate) async fn line_of(&mut self, refusal: &Refusal, file: &MigrationFile) -> u32 {
+        match &mut self.deployment {
+            Some(session) => session.line_of(refusal, file).await,
+            None => 1,
+        }
     }
 
     /// Another login of the role that `step` names, as somebody has who takes it back.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Catalog, IDENTITY, rights};
+use crate::files::MigrationFile;
 
 /// How many differences a finding tells.
 const TOLD: usize = 4;
@@ -38,6 +39,12 @@ impl Difference {
         Self { object: object.into(), aspect: String::new(), before: None, after: Some(String::new()) }
     }
 
+    /// The first line of `file` that speaks of what differs, else of the object.
+    pub(crate) fn line_in(&self, file: &MigrationFile) -> Option<u32> {
+        let named = self.aspect.split_once(' ').and_then(|(_, name)| line_of(file, name));
+        named.or_else(|| line_of(file, &self.object))
+    }
+
     /// One line without its end.
     pub(crate) fn told(&self, sides: &Sides) -> String {
         let mut line = self.object.clone();
@@ -54,6 +61,12 @@ impl Difference {
         }
         line
     }
+}
+
+/// The first line of `file` that speaks of `object`, which is called as a catalog calls it.
+pub(crate) fn line_of(file: &MigrationFile, object: &str) -> Option<u32> {
+    let name = object.split('(').next().unwrap_or(object);
+    file.line_with(name.rsplit([' ', '.']).next().unwrap_or(name).trim_matches('"'))
 }
 
 /// The first few of `differences`, and how many there are besides.

@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{self, Catalog, Difference, Sides},
-    checks::apply,
+    checks::{apply, not_judged},
     codes,
     error::Error,
     files::MigrationFile,
@@ -11,7 +11,7 @@ use crate::{
     plan::Step,
     refusal::Refusal,
     session::Session,
-    upgrade::Scene,
+    upgrade::{Reached, Scene},
     walk::Walk,
 };
 
@@ -23,19 +23,27 @@ const AFTER_SECOND_UP: Sides = Sides { after: "after the second up" };
 pub(crate) async fn judge(
     scene: &Scene<'_>,
     origins: &Origins,
+    reached: Reached,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {
     let (origin, steps) = match (&origins.start, &origins.production) {
-        (Some(start), _) => (start, [&scene.plan.applied[..], &scene.plan.pending].concat()),
-        (None, Some(production)) => (production, scene.plan.pending.clone()),
-        (None, None) => return Ok(()),
+        (Some(start), _) if scene.project.settings.all => {
+            (start, [&scene.plan.applied[..], &scene.plan.pending].concat())
+        }
+        (_, Some(production)) => (production, scene.plan.pending.clone()),
+        (_, None) => return Ok(()),
     };
     let target = scene.target.beside("down");
     let mut walk = Walk::begin(scene, origin, &target).await?;
     let mut before = walk.catalog().await?;
     for (index, step) in steps.iter().enumerate() {
-        // What is refused here was refused before, and has been reported.
-        if walk.apply(step).await?.is_some() {
+        if let Some(refusal) = walk.apply(step).await? {
+            // What was refused before has been reported. Only what belongs to the whole server can be refused here alone.
+            if reached == Reached::End {
+                let files: Vec<String> = steps[index..].iter().map(|it| it.up.file_name()).collect();
+                let because = format!("a second database on the same server refuses it: {refusal}");
+                findings.extend(not_judged::report(&files, &because));
+            }
             break;
         }
         let after = walk.catalog().await?;
@@ -140,7 +148,7 @@ impl Round<'_> {
         let what = format!("the down drops {first}{more}, which was there before the up, and makes it anew");
         Some(
             Finding::new(&codes::DOWN_LEAVES_DRIFT, what)
-                .at(&self.down.path, spoken_of(self.down, first).unwrap_or(1))
+                .at(&self.down.path, catalog::line_of(self.down, first).unwrap_or(1))
                 .only_informs()
                 .means("the schema is as before, but what stood in it is gone after a rollback")
                 .fix("rename it back instead of making it again, if what it holds is still needed"),
@@ -150,7 +158,7 @@ impl Round<'_> {
 
 fn leaves_drift(step: &Step<'_>, down: &MigrationFile, drift: &[Difference]) -> Finding {
     let what = format!("the schema is not what it was before the up: {}", catalog::told(drift, &AFTER_DOWN));
-    let line = drift.iter().find_map(|it| spoken_of(down, &it.object)).unwrap_or(1);
+    let line = drift.iter().find_map(|it| it.line_in(down)).unwrap_or(1);
     let labels_only = drift.iter().all(|it| it.aspect == "labels");
     let fix = if labels_only {
         "PostgreSQL cannot take back an enum's label: waive this, and say in the down that it stays"
@@ -170,15 +178,9 @@ fn reup_drifts(up: &MigrationFile, down: &MigrationFile, drift: &[Difference]) -
         catalog::told(drift, &AFTER_SECOND_UP)
     );
     Finding::new(&codes::DOWN_LEAVES_DRIFT, what)
-        .at(&up.path, drift.iter().find_map(|it| spoken_of(up, &it.object)).unwrap_or(1))
+        .at(&up.path, drift.iter().find_map(|it| it.line_in(up)).unwrap_or(1))
         .means("a database that was rolled back once is not what the others are")
         .fix(format!("let `{}` put back what the up builds on", down.path))
-}
-
-/// The line that first speaks of `object`.
-fn spoken_of(file: &MigrationFile, object: &str) -> Option<u32> {
-    let name = object.split('(').next().unwrap_or(object);
-    file.line_with(name.rsplit([' ', '.']).next().unwrap_or(name).trim_matches('"'))
 }
 
 async fn down_fails(session: &mut Session<'_>, down: &MigrationFile, refusal: &Refusal) -> Finding {

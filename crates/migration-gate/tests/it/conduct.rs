@@ -130,7 +130,8 @@ fn a_grant_that_the_server_only_warns_about_is_found() {
     assert!(granted(hidden).check().expect(&["error[grant-ignored]"]).contains("only warned"));
     let revoked = "REVOKE SELECT ON accounts FROM gate_app;\n";
     assert!(granted(revoked).check().expect(&["error[grant-ignored]"]).contains("REVOKE"));
-    granted("GRANT SELECT ON orders TO gate_app;\n").check().expect_clean();
+    let own = "GRANT SELECT ON orders TO gate_app;\n";
+    granted(own).pair("0004_tags", own, "REVOKE SELECT ON orders FROM gate_app;\n").check().expect_clean();
 }
 
 #[test]

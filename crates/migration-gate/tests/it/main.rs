@@ -17,6 +17,7 @@ mod queries;
 mod rollback;
 mod rows;
 mod seal;
+mod schema;
 mod shapes;
 mod snapshot;
 mod waivers;
