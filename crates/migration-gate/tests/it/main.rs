@@ -11,6 +11,7 @@ mod lineage;
 mod locks;
 mod new;
 mod outages;
+mod prepared;
 mod project;
 mod provision;
 mod queries;
