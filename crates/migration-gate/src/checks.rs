@@ -14,6 +14,7 @@ mod grant_ignored;
 mod ignored_file;
 mod late_version;
 mod ledger_unproven;
+pub(crate) mod lint;
 pub(crate) mod locks;
 mod missing_applied;
 mod nested_transaction;

@@ -77,6 +77,7 @@ pub static CODES: &[&Code] = &[
     &LOCK_SCAN,
     &LOCK_REWRITE,
     &BACKFILL_UNDER_LOCK,
+    &LINT,
     &WAIVER_EXPIRED,
     &WAIVER_UNUSED,
     &NOT_JUDGED,

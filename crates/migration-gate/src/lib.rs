@@ -152,6 +152,7 @@ async fn judged(project: &Project, options: &Options, interrupt: impl Future<Out
     if let Err(error) = executed.await {
         report.stopped = Some(error);
     }
+    checks::lint::judge(&plan, &mut report);
     report
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn judge(project: &Project, migration: &Rehearsed<'_>) -> Vec<Finding
             scan(effect, &tables).into_iter().collect::<Vec<_>>()
         };
         findings.extend(found.into_iter().map(|it| it.at(path, effect.line)));
+        findings.extend(collateral(effect).map(|it| it.at(path, effect.line)));
     }
     findings.extend(several(migration).map(|it| it.at(path, 1)));
     findings
@@ -171,6 +172,17 @@ fn safe_form(effect: &Effect) -> &'static str {
     } else {
         "add the constraint `NOT VALID`, and `VALIDATE CONSTRAINT` in a later file, which lets everybody work"
     }
+}
+
+/// What went along with what the statement names.
+fn collateral(effect: &Effect) -> Option<Finding> {
+    if effect.collateral.is_empty() {
+        return None;
+    }
+    let finding = Finding::new(&codes::LINT, format!("`CASCADE` also drops {}", effect.collateral.join(", ")))
+        .means("they are gone with it, and whoever uses them is refused")
+        .fix("drop by name what is meant to go, without `CASCADE`: then what nobody thought of stops the migration");
+    Some(finding)
 }
 
 /// Strong locks on several tables, by one statement after the other: who takes them the other way round meets a

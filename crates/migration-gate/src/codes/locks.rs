@@ -45,3 +45,13 @@ in each, or the project's own (`sample-rows.sql` beside the migrations). A defau
 nothing. Or expand, then contract: a nullable column first, its rows filled in a later file, `CHECK … NOT VALID`, `VALIDATE \
 CONSTRAINT`, and then `SET NOT NULL`.",
 };
+
+pub static LINT: Code = Code {
+    name: "lint",
+    level: Level::Warning,
+    title: "nothing refuses it, but a careful reader would ask",
+    story: "Advice on what is pending, from two sources. What was executed tells what `CASCADE` took along besides what the \
+file names. The linter squawk reads the SQL, with only those of its rules that nothing here judges by executing: a `DROP INDEX` \
+without `CONCURRENTLY` waits for every query on the table, and all others wait behind it. `-- squawk-ignore RULE` above the \
+statement silences one.",
+};

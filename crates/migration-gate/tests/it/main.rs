@@ -8,6 +8,7 @@ mod down;
 mod files;
 mod input;
 mod lineage;
+mod lint;
 mod locks;
 mod new;
 mod outages;
