@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{CommandFactory as _, ValueEnum};
 use clap_complete::generate;
 
-use crate::cli::Cli;
+use crate::{cli::Cli, steps::STEPS};
 
 /// The shells that are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,7 +33,8 @@ pub(crate) fn script(shell: Shell) -> String {
             include_str!("completions/reach.zsh")
         }
     };
+    let steps: Vec<&str> = STEPS.iter().map(|it| it.name).collect();
     // Writing to memory cannot fail.
-    write!(script, "\n{reach}").ok();
+    write!(script, "\n{}", reach.replace("@STEPS@", &steps.join(" "))).ok();
     String::from_utf8_lossy(&script).into_owned()
 }

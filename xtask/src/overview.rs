@@ -38,11 +38,12 @@ pub(crate) fn overview() -> String {
     text + "`cargo xtask COMMAND --help` says more; `-C DIR` works on another workspace.\n"
 }
 
-/// A command with what it does, or each of its own commands.
+/// A command with what it does, and each of its own commands.
 fn entry(command: &Command, before: &str) -> String {
     let name = format!("{before}{}", command.get_name());
-    if command.has_subcommands() {
-        return commands(command).map(|it| entry(it, &format!("{name} "))).collect();
+    let own: String = commands(command).map(|it| entry(it, &format!("{name} "))).collect();
+    if command.is_subcommand_required_set() {
+        return own;
     }
     let arguments: String = command
         .get_positionals()
@@ -55,7 +56,7 @@ fn entry(command: &Command, before: &str) -> String {
         .collect();
     let typed = if arguments.len() + name.len() < TYPED { name + &arguments } else { name };
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    format!("  {typed:TYPED$}{}\n", folded(&about, TYPED + 2))
+    format!("  {typed:TYPED$}{}\n{own}", folded(&about, TYPED + 2))
 }
 
 fn commands(command: &Command) -> impl Iterator<Item = &Command> {
