@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
-    config::{CONFIG_FILE, ConfigError},
+    config::{CONFIG_FILE, ConfigError, nearest},
     outcome::Finding,
     terminal::took,
 };
@@ -34,12 +34,7 @@ impl Budget {
         };
         let name = unknown.get_ref();
         let line = 1 + text[..unknown.span().start.min(text.len())].matches('\n').count();
-        let nearest = known
-            .iter()
-            .map(|step| (strsim::jaro_winkler(name, step), step))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .map(|(_, step)| format!("; did you mean `{step}`?"));
+        let nearest = nearest(name, known).map(|step| format!("; did you mean `{step}`?"));
         let hint = nearest.unwrap_or_default();
         Err(ConfigError::new(format!("{CONFIG_FILE}:{line}: `{name}` is no step{hint}")))
     }

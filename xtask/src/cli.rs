@@ -1,8 +1,11 @@
 //! The command line: what can be typed, and what it is lowered to.
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, StringValueParser, TypedValueParser},
+};
 
 use crate::{bench::Case, completions::Shell, steps::STEPS, terminal::Detail};
 
@@ -32,12 +35,12 @@ pub(crate) enum Command {
     },
     /// Say why a step would run or not, and what changed since it was green
     Explain {
-        #[arg(value_name = "STEP", value_parser = step_names())]
+        #[arg(value_name = "STEP", value_parser = StepName)]
         step: String,
     },
     /// Show the log of a step's last run
     Log {
-        #[arg(value_name = "STEP", value_parser = step_names())]
+        #[arg(value_name = "STEP", value_parser = StepName)]
         step: String,
     },
     /// Write completions for a shell; `source <(cargo xtask completions bash)` loads them
@@ -66,7 +69,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct CiArgs {
     /// Steps to run, in the gate's own order; all without any
-    #[arg(value_name = "STEP", value_parser = step_names())]
+    #[arg(value_name = "STEP", value_parser = StepName)]
     pub(crate) steps: Vec<String>,
     /// First install or build what is missing
     #[arg(long)]
@@ -194,6 +197,23 @@ pub(crate) enum HooksCommand {
     },
 }
 
-fn step_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(STEPS.iter().map(|step| step.name))
+/// A step's name: the built-in ones are offered, and those of a workspace's own are known once it is read.
+#[derive(Debug, Clone, Copy)]
+struct StepName;
+
+impl TypedValueParser for StepName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(STEPS.iter().map(|step| PossibleValue::new(step.name))))
+    }
 }

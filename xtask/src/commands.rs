@@ -56,13 +56,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         say(overview().trim_end());
         return Ok(EXIT_GREEN);
     };
-    if let Command::Ci(CiArgs { list: true, .. }) = &command {
-        list();
-        return Ok(EXIT_GREEN);
-    }
     interrupt::listen()?;
     let cx = Context::load(cli.directory.as_deref()).map_err(unusable)?;
     match command {
+        Command::Ci(CiArgs { list: true, .. }) => {
+            list(&cx);
+            Ok(EXIT_GREEN)
+        }
         Command::Ci(args) => ci(&cx, &args),
         Command::Test(args) => test(&cx, args),
         Command::Doctor { fix: true } => {
@@ -73,7 +73,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Command::Doctor { fix: false } => doctor::run(&cx),
         Command::Explain { step } => {
-            for step in Step::selected(&[step]) {
+            for step in Step::selected(&cx, &[step])? {
                 verdict::explain(&cx, step).iter().for_each(|line| say(line));
             }
             Ok(EXIT_GREEN)
@@ -137,7 +137,7 @@ fn workflow_files(cx: &Context, args: WorkflowsArgs) -> anyhow::Result<u8> {
 }
 
 fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
-    let steps = Step::selected(&args.steps);
+    let steps = Step::selected(cx, &args.steps)?;
     if args.plan {
         plan(cx, &steps);
         return Ok(EXIT_GREEN);
@@ -213,7 +213,7 @@ impl Wanted {
     fn step(name: &str) -> Self {
         Self {
             command: "ci",
-            steps: Step::selected(&[name.into()]),
+            steps: STEPS.iter().filter(|step| step.name == name).collect(),
             on_failure: OnFailure::Stop,
             format: MessageFormat::Human,
             detail: Detail::Usual,
@@ -315,11 +315,10 @@ fn names(steps: &[&'static Step]) -> Vec<&'static str> {
     steps.iter().map(|step| step.name).collect()
 }
 
-fn list() {
-    let width = STEPS.iter().map(|it| it.name.len()).max().unwrap_or_default();
-    for step in STEPS {
-        let lane = format!("{:?}", step.lane).to_lowercase();
-        say(&format!("{:width$}  {lane:8}  {}", step.name, step.proves));
+fn list(cx: &Context) {
+    let width = cx.steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
+    for step in &cx.steps {
+        say(&format!("{:width$}  {:8}  {}", step.name, step.lane.name(), step.proves));
     }
 }
 

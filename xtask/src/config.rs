@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{budget::Budget, steps::STEPS};
+use crate::{
+    budget::Budget,
+    steps::{Lane, STEPS},
+};
 
 /// Where the configuration lies, relative to the workspace's root.
 pub(crate) const CONFIG_FILE: &str = ".config/xtask.toml";
@@ -18,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) migrations: Migrations,
     pub(crate) images: Images,
     pub(crate) secrets: Secrets,
+    /// Steps of the workspace's own.
+    pub(crate) steps: Vec<CustomStep>,
     pub(crate) workflows: Workflows,
     pub(crate) release: Release,
     pub(crate) budget: Budget,
@@ -74,6 +79,26 @@ pub(crate) struct Base {
     pub(crate) image: String,
     /// The build argument that hands it to the Containerfile; without one it is not used in builds.
     pub(crate) argument: Option<String>,
+}
+
+/// A step of the workspace's own, such as a front end's tests.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CustomStep {
+    pub(crate) name: String,
+    /// The program and its arguments; no shell reads them.
+    pub(crate) command: Vec<String>,
+    /// What it reads, as patterns of paths: `web/` is all below, `*.ts` an ending, `!web/dist/` takes away.
+    pub(crate) inputs: Vec<String>,
+    /// What it waits in line for; nothing but the sources without.
+    #[serde(default)]
+    pub(crate) lane: Lane,
+    /// Where it runs, below the root; the root without.
+    pub(crate) folder: Option<String>,
+    /// What holds when it is green, as the rest of a sentence.
+    pub(crate) proves: Option<String>,
+    /// The command that mends what it finds.
+    pub(crate) fix: Option<String>,
 }
 
 /// What the scanner takes for a credential and is none.
@@ -230,10 +255,37 @@ impl Config {
     fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self =
             toml::from_str(text).map_err(|error| ConfigError(located(text, CONFIG_FILE, &error)))?;
-        let steps: Vec<&str> = STEPS.iter().map(|it| it.name).collect();
+        check_steps(text, &config.steps)?;
+        let own = config.steps.iter().map(|it| it.name.as_str());
+        let steps: Vec<&str> = STEPS.iter().map(|it| it.name).chain(own).collect();
         config.budget.check(text, &steps)?;
         Ok(config)
     }
+}
+
+/// A step of one's own has a name that no other has, a command and something that it reads.
+fn check_steps(text: &str, own: &[CustomStep]) -> Result<(), ConfigError> {
+    for (index, step) in own.iter().enumerate() {
+        let name = &step.name;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let taken = STEPS.iter().any(|it| it.name == name) || own[..index].iter().any(|it| it.name == *name);
+        let what = if name.is_empty() || !name.chars().all(plain) {
+            "is no name of a step: lower-case letters, digits and `-`"
+        } else if taken {
+            "is the name of another step"
+        } else if step.command.is_empty() {
+            "has an empty `command`"
+        } else if step.inputs.is_empty() {
+            "has no `inputs`: what the command reads decides when it runs again; `[\"**\"]` is everything"
+        } else {
+            continue;
+        };
+        let head = format!("\"{name}\"");
+        let line = text.lines().enumerate().filter(|(_, it)| it.contains("name") && it.contains(&head));
+        let line = line.last().map_or(1, |(index, _)| index + 1);
+        return Err(ConfigError(format!("{CONFIG_FILE}:{line}: `{name}` {what}")));
+    }
+    Ok(())
 }
 
 /// One line for an error in a TOML file: file, line, what is wrong, and the nearest key that exists.
@@ -248,10 +300,13 @@ pub(crate) fn located(text: &str, file: &str, error: &toml::de::Error) -> String
 fn nearest_key(message: &str) -> Option<&str> {
     let mut keys = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
     let unknown = keys.next()?;
-    keys.map(|key| (strsim::jaro_winkler(unknown, key), key))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, key)| key)
+    nearest(unknown, &keys.collect::<Vec<_>>())
+}
+
+/// The most likely reading of a mistyped word.
+pub(crate) fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
+    let likely = known.iter().map(|key| (strsim::jaro_winkler(unknown, key), *key));
+    likely.filter(|(likeness, _)| *likeness > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, key)| key)
 }
 
 #[cfg(test)]

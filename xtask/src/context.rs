@@ -14,6 +14,7 @@ use crate::{
     interrupt,
     process::{Log, Process, ProcessError},
     services::Service,
+    steps::{Step, custom},
 };
 
 /// Where a scratch Postgres can be forced to come from.
@@ -40,6 +41,8 @@ pub(crate) struct Context {
     /// Root of the workspace that xtask was built in; the gate's own binaries come from here.
     pub(crate) home: PathBuf,
     pub(crate) config: Config,
+    /// The step table: the built-in steps and those of the configuration.
+    pub(crate) steps: Vec<&'static Step>,
     pub(crate) metadata: Metadata,
     /// Names what this run starts, so that it can be found and removed: the process and when it began.
     pub(crate) run_id: String,
@@ -60,7 +63,8 @@ impl Context {
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let config = Config::load(&root)?;
         known_provider()?;
-        Ok(Self { root, home, config, metadata, run_id: run_id(), tools: OnceLock::new() })
+        let steps = custom::table(&config.steps);
+        Ok(Self { root, home, config, steps, metadata, run_id: run_id(), tools: OnceLock::new() })
     }
 
     /// Where everything that xtask makes in this workspace goes, also when cargo's target folder lies elsewhere.

@@ -285,6 +285,11 @@ pub(crate) fn programs(cx: &Context, step: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Where a program lies, found without running it.
+pub(crate) fn on_path(cx: &Context, program: &str) -> Vec<PathBuf> {
+    Machine::this(cx).each(&[program])
+}
+
 /// The local server of the configured version, if there is one.
 pub(crate) fn server(cx: &Context) -> Option<PathBuf> {
     match Machine::this(cx).postgres(cx.config.postgres.major) {

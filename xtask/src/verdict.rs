@@ -197,7 +197,7 @@ impl<'a> Verdicts<'a> {
             facts.insert("the day".into(), today);
         }
         facts::git(&self.cx.root, tree, inputs.git, &mut facts);
-        facts::programs(self.cx, step.name, &mut facts);
+        facts::programs(self.cx, step.name, &inputs.programs, &mut facts);
         facts::environment(&mut facts);
         facts::settings_outside(&self.cx.root, &mut facts);
         Ok(Key::new(&facts))

@@ -76,8 +76,9 @@ pub(super) fn settings_outside(root: &Path, facts: &mut Facts) {
 }
 
 /// The programs of the toolchain and those that the step's own tools are.
-pub(super) fn programs(cx: &Context, step: &str, facts: &mut Facts) {
-    for path in tools::programs(cx, step) {
+pub(super) fn programs(cx: &Context, step: &str, more: &[String], facts: &mut Facts) {
+    let named = more.iter().flat_map(|name| tools::on_path(cx, name));
+    for path in tools::programs(cx, step).into_iter().chain(named) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stamps = facts.entry(format!("program {name}")).or_default();
         stamps.push_str(&stamp(&path));

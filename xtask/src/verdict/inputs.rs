@@ -13,6 +13,8 @@ pub(crate) struct Inputs {
     pub(crate) named_documents: bool,
     /// What the step reads of the configuration.
     pub(crate) settings: Vec<String>,
+    /// Programs besides those that the table of tools names for the step.
+    pub(crate) programs: Vec<String>,
     /// The gate's own binaries judge.
     pub(crate) gate: bool,
     /// A scratch Postgres is started.

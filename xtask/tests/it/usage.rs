@@ -13,12 +13,8 @@ fn an_unknown_step_is_answered_with_the_ones_that_exist() {
     let said = Project::with(LIBRARY).xtask(&["ci", "clipy"]);
     assert_eq!(said.code, 2);
     insta::assert_snapshot!(said.stderr.trim_end(), @"
-    error: invalid value 'clipy' for '[STEP]...'
-      [possible values: fmt, workflows, house, secrets, deny, clippy, test, sqlx, migrations, images]
-
-      tip: a similar value exists: 'clippy'
-
-    For more information, try '--help'.
+    error: there is no step `clipy`; did you mean `clippy`?
+    There are: fmt workflows house secrets deny clippy test sqlx migrations images
     ");
 }
 
