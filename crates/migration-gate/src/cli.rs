@@ -26,6 +26,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "CODE")]
         explain: Option<String>,
     },
+    /// Show what is pending, statement by statement: locks, reads, rewrites; runs on a scratch server only
+    DryRun {
+        #[command(flatten)]
+        project: ProjectFlags,
+        /// How it is written to stdout
+        #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+        message_format: MessageFormat,
+    },
     /// Write the files of a new migration, in the next free slot and the project's own style
     New {
         /// Such as `add_labels`

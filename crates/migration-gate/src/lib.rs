@@ -15,6 +15,7 @@ mod checks;
 pub mod codes;
 mod conduct;
 mod document;
+mod dry_run;
 mod error;
 mod existing;
 pub mod files;
@@ -70,6 +71,7 @@ use crate::{
 pub use crate::{
     codes::Level,
     document::DocumentError,
+    dry_run::{DryRun, dry_run},
     error::Error,
     finding::Finding,
     new::new,
@@ -143,43 +145,42 @@ async fn judged(project: &Project, options: &Options, interrupt: impl Future<Out
     if plan.applied.is_empty() && plan.pending.is_empty() {
         return report;
     }
-    let executed = async {
-        let server = Server::start(options).await?;
-        let outcome = in_database(&server, project, &plan, interrupt, &mut report).await;
-        server.stop().await?;
-        outcome
-    };
-    if let Err(error) = executed.await {
-        report.stopped = Some(error);
-    }
+    let work = async |scene: &Scene<'_>| execute(scene, &mut report).await;
+    report.stopped = on_server(project, &plan, options, interrupt, work).await.err();
     checks::lint::judge(&plan, &mut report);
     report
 }
 
-/// Makes a database on `server` and takes it away again, whatever happens.
-async fn in_database(
-    server: &Server,
+/// Does `work` in a database on a scratch server, and takes both away again, whatever happens.
+async fn on_server(
     project: &Project,
     plan: &Plan<'_>,
+    options: &Options,
     interrupt: impl Future<Output = ()>,
-    report: &mut Report,
+    work: impl AsyncFnOnce(&Scene<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let database = server.create_database("gate").await?;
-    let target = Target::new(server.admin_url(), database.name())?;
-    let scene = Scene { target: &target, project, plan };
-    let outcome = tokio::select! {
-        biased;
-        () = interrupt => Err(Error::Interrupted),
-        outcome = execute(&scene, report) => outcome,
+    let server = Server::start(options).await?;
+    let worked = async {
+        let database = server.create_database("gate").await?;
+        let target = Target::new(server.admin_url(), database.name())?;
+        let scene = Scene { target: &target, project, plan };
+        let outcome = tokio::select! {
+            biased;
+            () = interrupt => Err(Error::Interrupted),
+            outcome = work(&scene) => outcome,
+        };
+        if outcome.is_err() {
+            // What stopped it is said; that a server which is gone holds no database needs no word.
+            drop(target.remove_others().await);
+            drop(database.drop().await);
+            return outcome;
+        }
+        target.remove_others().await?;
+        database.drop().await?;
+        outcome
     };
-    if outcome.is_err() {
-        // What stopped it is said; that a server which is gone holds no database needs no word.
-        drop(target.remove_others().await);
-        drop(database.drop().await);
-        return outcome;
-    }
-    target.remove_others().await?;
-    database.drop().await?;
+    let outcome = worked.await;
+    server.stop().await?;
     outcome
 }
 

@@ -10,8 +10,8 @@ use std::{
 
 use clap::Parser as _;
 use migration_gate::{
-    Error, Finding, Inquiry, Live, Prepared, Project, Reach, Report, Wish, codes, ledger::LEDGER_FILE,
-    provision, snapshot,
+    DryRun, Error, Finding, Inquiry, Live, Prepared, Project, Reach, Report, Wish, codes,
+    ledger::LEDGER_FILE, provision, snapshot,
 };
 use scratch_postgres::Options;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +38,11 @@ async fn run(command: Command) -> Result<u8, Error> {
             let project = Project::read(&project.settings())?;
             let options = Options::from_env()?;
             finish(&migration_gate::check(&project, &options, interrupted()?).await, format)
+        }
+        Command::DryRun { project, message_format: format } => {
+            let project = Project::read(&project.settings())?;
+            let options = Options::from_env()?;
+            shown(&migration_gate::dry_run(&project, &options, interrupted()?).await, format)
         }
         Command::New { name, project } => {
             let written = migration_gate::new(&Project::read(&project.settings())?, &name)?;
@@ -82,6 +87,27 @@ fn interrupted() -> Result<impl Future<Output = ()>, Error> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Shows the plan, then what speaks against it, and gives the exit code.
+fn shown(run: &DryRun, format: MessageFormat) -> Result<u8, Error> {
+    let mut stdout = io::stdout().lock();
+    match format {
+        MessageFormat::Human => {
+            write!(stdout, "{run}")?;
+            run.report.findings.iter().try_for_each(|it| writeln!(stdout, "\n{it}"))?;
+        }
+        MessageFormat::Json => writeln!(stdout, "{}", run.to_json())?,
+    }
+    stdout.flush()?;
+    for note in &run.report.notes {
+        eprintln!("note: {note}");
+    }
+    if let Some(error) = &run.report.stopped {
+        eprintln!("error: {error}");
+    }
+    eprintln!("nothing was changed: this ran on a scratch server, which is gone");
+    Ok(run.report.exit_code())
 }
 
 /// What production has is written, also where it contradicts the tree; the findings say so.

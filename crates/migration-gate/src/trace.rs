@@ -49,6 +49,8 @@ pub(crate) struct Effect {
     /// Every table that the transaction holds a lock on when the statement ends.
     pub(crate) touched: Vec<Touch>,
     pub(crate) rewrites: Vec<Rewrite>,
+    /// What it took away, as in: table column `orders.note`.
+    pub(crate) dropped: Vec<String>,
     /// What `CASCADE` took along, as in: view `totals`.
     pub(crate) collateral: Vec<String>,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Effect {
 pub(crate) struct Command {
     /// As in `ALTER TABLE`.
     pub(crate) tag: String,
+    /// What it was about, as SQL spells it.
+    pub(crate) object: String,
     /// The relation that it belongs to, where it belongs to one.
     pub(crate) relation: Option<i64>,
 }
@@ -180,6 +184,16 @@ impl Mode {
     /// Whether those who write rows wait for it.
     pub(crate) fn is_strong(self) -> bool {
         self >= Self::Share
+    }
+
+    /// Who waits while it is held.
+    pub(crate) fn who_waits(self) -> &'static str {
+        match self {
+            Self::AccessExclusive => "every query waits",
+            Self::Exclusive | Self::ShareRowExclusive | Self::Share => "every write waits",
+            Self::ShareUpdateExclusive => "reads and writes go on",
+            Self::RowExclusive | Self::RowShare | Self::AccessShare => "only the same rows wait",
+        }
     }
 
     /// Who waits while it is held on `table`.

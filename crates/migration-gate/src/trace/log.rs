@@ -131,23 +131,23 @@ pub(super) fn effect(statement: &Statement<'_>, lines: Vec<Line>, before: &mut V
         commands: Vec::new(),
         touched: Vec::new(),
         rewrites: Vec::new(),
+        dropped: Vec::new(),
         collateral: Vec::new(),
     };
     let mut after: Option<Vec<State>> = None;
     for line in lines {
         let tag = line.tag.unwrap_or_default();
+        let object = line.object.unwrap_or_default().trim_start_matches("public.").to_owned();
         match line.what.as_str() {
-            "ddl" => effect.commands.push(Command { tag, relation: line.relation }),
+            "ddl" => effect.commands.push(Command { tag, object, relation: line.relation }),
             "rewrite" => {
                 effect.rewrites.extend(line.relation.map(|relation| Rewrite {
                     relation,
                     reason: Reason::of(line.reason.unwrap_or_default()),
                 }))
             }
-            "collateral" => {
-                let object = line.object.unwrap_or_default();
-                effect.collateral.push(format!("{tag} `{}`", object.trim_start_matches("public.")));
-            }
+            "drop" => effect.dropped.push(format!("{tag} `{object}`")),
+            "collateral" => effect.collateral.push(format!("{tag} `{object}`")),
             _ => {}
         }
         // Outside a transaction the locks are gone when the file ends: the last look that saw some counts.
