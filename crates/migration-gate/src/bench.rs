@@ -2,7 +2,8 @@
 //!
 //! A query is planned without its parameters' values, which is when the server looks at the rights on every table that
 //! it could ever touch, and then run with nulls, which is when it looks at sequences, functions, triggers and whatever
-//! has no plan. Neither alone sees everything.
+//! has no plan. Neither alone sees everything. A last run with plain values reaches what nulls do not: functions that are
+//! strict, and the triggers behind a NOT NULL.
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqlSafeStr as _};
@@ -11,7 +12,7 @@ use crate::{
     error::Error,
     queries::Query,
     refusal::Refusal,
-    shape::Shape,
+    shape::{Shape, Type},
     statements,
     target::{Target, lost, run},
     writes::Required,
@@ -19,6 +20,9 @@ use crate::{
 
 /// What a setting that nobody has told may look like: a policy reads it as text, a number or an identifier.
 const GUESSES: &[&str] = &["", "0", "00000000-0000-0000-0000-000000000000"];
+
+/// A text that nothing is called by.
+const SAMPLE: &str = "gate_sample";
 
 /// These begin or end transactions, or wait for rows from the client: they would leave the transaction of the trial.
 const NOT_TRIED: &[&str] =
@@ -58,8 +62,10 @@ pub(crate) struct Bench {
 enum At {
     /// Reading the query: its own words are at fault.
     Preparing,
-    /// Planning or running it.
+    /// Planning it, or running it with nulls.
     Later,
+    /// Running it with values that nobody has meant.
+    WithSamples,
 }
 
 impl Bench {
@@ -193,7 +199,7 @@ impl Bench {
         }
         let trial = match prepared {
             Ok(()) => {
-                let trial = self.plan_and_run(types.len()).await?;
+                let trial = self.plan_and_run(&query.shape.parameters).await?;
                 self.send("ROLLBACK; DEALLOCATE gate_query").await?.map_err(|it| out_of_step(&it))?;
                 trial
             }
@@ -224,29 +230,39 @@ impl Bench {
         }))
     }
 
-    async fn plan_and_run(&mut self, parameters: usize) -> Result<Trial, Error> {
-        let nulls = vec!["NULL"; parameters].join(", ");
-        let execute = match parameters {
-            0 => "EXECUTE gate_query".to_owned(),
-            _ => format!("EXECUTE gate_query ({nulls})"),
+    async fn plan_and_run(&mut self, parameters: &[Type]) -> Result<Trial, Error> {
+        let execute = |values: Vec<String>| match values.is_empty() {
+            true => "EXECUTE gate_query".to_owned(),
+            false => format!("EXECUTE gate_query ({})", values.join(", ")),
         };
+        let nulls = execute(vec!["NULL".into(); parameters.len()]);
         let mut trial = Trial::default();
-        let explain = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {execute}");
+        let explain = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {nulls}");
         match sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut self.connection).await {
             Ok(row) => {
-                trial.plan = row.try_get_unchecked(0).ok().and_then(|it: &str| serde_json::from_str(it).ok())
+                trial.plan = row.try_get_unchecked(0).ok().and_then(|it: &str| serde_json::from_str(it).ok());
             }
             Err(error) => {
                 trial = trial.after(Some(refused(error)?), At::Later);
                 self.send("ROLLBACK TO gate_planned").await?.map_err(|it| out_of_step(&it))?;
             }
         }
-        if trial.failure.is_some() {
-            return Ok(trial);
+        let mut runs = vec![(nulls, At::Later)];
+        if !parameters.is_empty() {
+            runs.push((execute(parameters.iter().map(sample).collect()), At::WithSamples));
         }
-        // What is put off to the end of the transaction happens now.
-        let outcome = self.send(&format!("{execute};\nSET CONSTRAINTS ALL IMMEDIATE")).await?;
-        Ok(trial.after(outcome.err(), At::Later))
+        for (run, at) in runs {
+            if trial.failure.is_some() {
+                break;
+            }
+            // What is put off to the end of the transaction happens now.
+            let run = format!("{run};\nSET CONSTRAINTS ALL IMMEDIATE;\nROLLBACK TO gate_planned");
+            if let Err(refusal) = self.send(&run).await? {
+                trial = trial.after(Some(refusal), at);
+                self.send("ROLLBACK TO gate_planned").await?.map_err(|it| out_of_step(&it))?;
+            }
+        }
+        Ok(trial)
     }
 
     async fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
@@ -277,12 +293,15 @@ impl Bench {
 impl Trial {
     /// Sorts what the server said: a failure, or what only nulls are to blame for.
     fn after(mut self, refusal: Option<Refusal>, at: At) -> Self {
+        let is_failure = |refusal: &Refusal| match at {
+            At::Preparing => true,
+            At::Later => is_failure(refusal),
+            At::WithSamples => is_missing(refusal),
+        };
         match refusal {
-            Some(refusal) if matches!(at, At::Preparing) || is_failure(&refusal) => {
-                self.failure = Some(refusal)
-            }
-            Some(refusal) => self.excused = Some(refusal),
-            None => {}
+            Some(refusal) if is_failure(&refusal) => self.failure = Some(refusal),
+            Some(refusal) if !matches!(at, At::WithSamples) => self.excused = Some(refusal),
+            _ => {}
         }
         self
     }
@@ -299,6 +318,29 @@ fn is_failure(refusal: &Refusal) -> bool {
         "42P18" => false,
         other => ["0A", "3F", "42"].contains(&&other[..2]),
     }
+}
+
+/// Whether something is not there, or not allowed, that the sample itself has not named.
+fn is_missing(refusal: &Refusal) -> bool {
+    let is_of_sample = refusal.message.contains(SAMPLE);
+    let is_denied = refusal.sqlstate == "42501" && refusal.message.starts_with("permission denied for ");
+    !is_of_sample && (is_denied || ["42703", "42883", "42P01"].contains(&refusal.sqlstate.as_str()))
+}
+
+/// A plain value of the type, as SQL; a null where none is known.
+fn sample(parameter: &Type) -> String {
+    let plain = match parameter.name.as_str() {
+        array if array.ends_with("[]") => Some("{}"),
+        "bool" => Some("true"),
+        "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" => Some("1"),
+        "text" | "varchar" | "bpchar" => Some(SAMPLE),
+        "uuid" => Some("00000000-0000-0000-0000-000000000001"),
+        "date" | "timestamp" | "timestamptz" => Some("2001-01-01"),
+        "interval" => Some("1 minute"),
+        "json" | "jsonb" => Some("{}"),
+        _ => parameter.labels.first().map(String::as_str),
+    };
+    plain.map_or("NULL".into(), |it| format!("'{}'", it.replace('\'', "''")))
 }
 
 /// The setting that a policy or function reads and that nobody has made.

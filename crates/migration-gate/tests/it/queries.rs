@@ -14,6 +14,8 @@ ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON notes USING (tenant = current_setting('app.tenant')::uuid);
 CREATE VIEW glad_shops AS SELECT id, name FROM shops WHERE mood = 'glad';
 CREATE VIEW all_shops WITH (security_invoker) AS SELECT id, name FROM shops;
+CREATE FUNCTION rows_of(name text) RETURNS bigint STRICT LANGUAGE plpgsql AS $$
+DECLARE rows bigint; BEGIN EXECUTE format('SELECT count(*) FROM %I', name) INTO rows; RETURN rows; END $$;
 CREATE FUNCTION shop_count() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM shops';
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN NEW.name := coalesce(NEW.name, 'shop ' || (SELECT count(*) FROM shops)); RETURN NEW; END $$;
@@ -27,7 +29,7 @@ const MOOD: &str = r#"{"Custom": {"name": "mood", "kind": {"Enum": ["glad", "sad
 
 const DOWN: &str = "
 DROP VIEW all_shops, glad_shops;
-DROP FUNCTION shop_count();
+DROP FUNCTION shop_count(), rows_of(text);
 DROP TABLE notes, stock, shops;
 DROP FUNCTION stamp();
 DROP TYPE mood;
@@ -93,7 +95,8 @@ fn whatever_the_queries_of_a_good_project_do_is_accepted() {
         .query("19", "SELECT pg_advisory_xact_lock($1), pg_sleep(0)", &["Int8"])
         .query("20", "SELECT set_config('app.tenant', $1, true)", &["Text"])
         .query("21", "SELECT id FROM shops WHERE mood = $1", &[MOOD])
-        .query("22", "", &[]);
+        .query("22", "", &[])
+        .query("23", "SELECT rows_of($1)", &["Text"]);
 
     let verdict = project.check();
 
@@ -211,6 +214,29 @@ const RIGHTS: &[Right] = &[
         "INSERT INTO shops (boss) VALUES ($1)",
         &["Int8"],
         "GRANT INSERT ON TABLE public.log TO gate_app",
+    ),
+    // Behind a NOT NULL, and in a function that nulls do not enter.
+    (
+        (
+            "CREATE TABLE log (day date); CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN INSERT INTO log VALUES (NEW.day); RETURN NULL; END'; \
+             CREATE TRIGGER log AFTER INSERT ON stock FOR EACH ROW EXECUTE FUNCTION log();\
+             CREATE TABLE stock_rest PARTITION OF stock DEFAULT;",
+            "DROP TRIGGER log ON stock; DROP FUNCTION log(); DROP TABLE log;",
+        ),
+        "INSERT INTO stock VALUES ($1, $2, $3)",
+        &["Int8", "Date", "Int4"],
+        "GRANT INSERT ON TABLE public.log TO gate_app",
+    ),
+    (
+        (
+            "CREATE TABLE secret (id int); CREATE FUNCTION peek(n int) RETURNS bigint STRICT LANGUAGE plpgsql AS \
+             'BEGIN RETURN (SELECT count(*) FROM secret); END';",
+            "DROP FUNCTION peek; DROP TABLE secret;",
+        ),
+        "SELECT peek($1)",
+        &["Int4"],
+        "GRANT SELECT ON TABLE public.secret TO gate_app",
     ),
     // What has no plan.
     (("", ""), "TRUNCATE stock", &[], "GRANT TRUNCATE ON TABLE public.stock TO gate_app"),
