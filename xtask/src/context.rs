@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::Metadata;
 
 use crate::{
     config::Config,
@@ -15,6 +15,7 @@ use crate::{
     process::{Log, Process, ProcessError},
     services::Service,
     steps::{Step, custom},
+    workspace,
 };
 
 /// Where a scratch Postgres can be forced to come from.
@@ -59,7 +60,7 @@ impl Context {
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         let home = home.parent().unwrap_or(home).to_owned();
         let folder = folder.map_or_else(|| home.clone(), Path::to_owned);
-        let metadata = metadata(&folder)?;
+        let metadata = workspace::metadata(&folder)?;
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let config = Config::load(&root)?;
         known_provider()?;
@@ -149,7 +150,7 @@ impl Context {
         let target = if self.home == self.root {
             self.metadata.target_directory.clone().into_std_path_buf()
         } else {
-            metadata(&self.home)?.target_directory.into_std_path_buf()
+            workspace::metadata(&self.home)?.target_directory.into_std_path_buf()
         };
         Ok(target.join("debug"))
     }
@@ -162,22 +163,6 @@ fn known_provider() -> anyhow::Result<()> {
             bail!("`XTASK_POSTGRES` is `{name}`; set it to one of {}, or unset it", PROVIDERS.join(", "))
         }
         _ => Ok(()),
-    }
-}
-
-fn metadata(folder: &Path) -> anyhow::Result<Metadata> {
-    let mut command = MetadataCommand::new();
-    command.current_dir(folder).no_deps().other_options(vec!["--offline".into()]);
-    // The toolchain of the folder decides, not the one that xtask was started with.
-    command.env_remove("RUSTUP_TOOLCHAIN").cargo_path("cargo");
-    match command.exec() {
-        Ok(metadata) => Ok(metadata),
-        Err(cargo_metadata::Error::CargoMetadata { stderr }) => {
-            bail!("no usable cargo workspace in `{}`: {}", folder.display(), stderr.trim())
-        }
-        Err(error) => {
-            Err(error).with_context(|| format!("cannot read the workspace in `{}`", folder.display()))
-        }
     }
 }
 

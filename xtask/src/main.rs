@@ -34,6 +34,7 @@ mod tools;
 mod verdict;
 mod watchdog;
 mod workflows;
+mod workspace;
 
 use std::process::ExitCode;
 

@@ -11,15 +11,16 @@ mod store;
 pub(crate) mod tree;
 
 use std::{
+    cell::OnceCell,
     collections::BTreeSet,
     fs,
     hash::{DefaultHasher, Hasher as _},
 };
 
-pub(crate) use self::explain::explain;
+pub(crate) use self::{explain::explain, facts::around};
 use self::{
     facts::Facts,
-    inputs::{Inputs, matches},
+    inputs::{Git, Inputs, matches},
     store::Kept,
     tree::{Content, Tree},
 };
@@ -66,9 +67,9 @@ impl Key {
         hashed(std::iter::once(self.0.as_str()))
     }
 
-    /// Names what was judged, and by which tool: the same on every machine that judges the same commit.
+    /// Names what was judged: the same on every machine that judges the same commit with the same configuration.
     pub(crate) fn fingerprint(&self) -> String {
-        let content = ["file ", "gate ", "the configuration", "the tool itself"];
+        let content = ["file ", "gate ", "the configuration"];
         hashed(self.0.lines().filter(|line| content.iter().any(|it| line.starts_with(it))))
     }
 
@@ -131,6 +132,9 @@ pub(crate) struct Verdicts<'a> {
     home: Option<Tree>,
     /// The documents at the root that some source names.
     named: BTreeSet<String>,
+    /// What git knows besides, and what holds for every step; asked once.
+    git: OnceCell<Facts>,
+    around: OnceCell<Facts>,
 }
 
 /// Whether a step must run.
@@ -147,7 +151,7 @@ impl<'a> Verdicts<'a> {
     pub(crate) fn of(cx: &'a Context, tree: Option<Tree>) -> Self {
         let named = tree.as_ref().map(|it| named::documents(cx, it)).unwrap_or_default();
         let home = (cx.home != cx.root).then(|| Tree::read(&cx.home)).flatten();
-        Self { cx, tree, home, named }
+        Self { cx, tree, home, named, git: OnceCell::new(), around: OnceCell::new() }
     }
 
     /// Looks for a verdict on what is there now.
@@ -180,9 +184,7 @@ impl<'a> Verdicts<'a> {
             facts.insert(format!("file {path}"), known(path, content)?);
         }
         self.gate(&inputs, &mut facts)?;
-        for (index, setting) in inputs.settings.iter().enumerate() {
-            facts.insert(format!("the configuration ({index})"), setting.replace(['\n', '\t'], " "));
-        }
+        facts.insert("the configuration".into(), inputs.settings.join(" ").replace(['\n', '\t'], " "));
         if inputs.server
             && let Some(why) = facts::server(self.cx, &mut facts)
         {
@@ -196,10 +198,14 @@ impl<'a> Verdicts<'a> {
         if inputs.day {
             facts.insert("the day".into(), today);
         }
-        facts::git(&self.cx.root, tree, inputs.git, &mut facts);
+        if inputs.git != Git::Nothing {
+            let known = self.git.get_or_init(|| facts::git(&self.cx.root, tree)).iter();
+            let counts = |name: &str| inputs.git == Git::Commits || name != facts::COMMIT;
+            facts.extend(known.filter(|it| counts(it.0)).map(|(name, value)| (name.clone(), value.clone())));
+        }
         facts::programs(self.cx, step.name, &inputs.programs, &mut facts);
-        facts::environment(&mut facts);
-        facts::settings_outside(&self.cx.root, &mut facts);
+        let around = self.around.get_or_init(|| facts::around(&self.cx.root));
+        facts.extend(around.iter().map(|(name, value)| (name.clone(), value.clone())));
         Ok(Key::new(&facts))
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{inputs::Git, tree::Tree};
+use super::tree::Tree;
 use crate::{
     context::Context,
     process::{Process, seen_by_children},
@@ -44,13 +44,29 @@ const ABOVE: &[&str] = &[
     "rustfmt.toml",
 ];
 /// Where the branch would be merged, the first that exists.
-const BASES: &[&str] = &["origin/HEAD", "origin/main", "origin/master", "main", "master"];
+const BASES: &[&str] = &[
+    "refs/remotes/origin/HEAD",
+    "refs/remotes/origin/main",
+    "refs/remotes/origin/master",
+    "refs/heads/main",
+    "refs/heads/master",
+];
+/// The fact that is the commit itself.
+pub(super) const COMMIT: &str = "the commit";
 
 /// Names with what they stand for; what is secret is only there as a hash.
-pub(super) type Facts = BTreeMap<String, String>;
+pub(crate) type Facts = BTreeMap<String, String>;
+
+/// What holds for every step: the environment, and settings that lie outside of the tree.
+pub(crate) fn around(root: &Path) -> Facts {
+    let mut facts = Facts::new();
+    environment(&mut facts);
+    settings_outside(root, &mut facts);
+    facts
+}
 
 /// The variables that a child may see and that may decide something, by hash.
-pub(super) fn environment(facts: &mut Facts) {
+fn environment(facts: &mut Facts) {
     for (name, value) in seen_by_children() {
         let Some(name) = name.to_str() else { continue };
         let neutral =
@@ -62,7 +78,7 @@ pub(super) fn environment(facts: &mut Facts) {
 }
 
 /// Settings that lie above the root or in cargo's home.
-pub(super) fn settings_outside(root: &Path, facts: &mut Facts) {
+fn settings_outside(root: &Path, facts: &mut Facts) {
     let above = root.ancestors().skip(1).flat_map(|folder| ABOVE.iter().map(|it| folder.join(it)));
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
@@ -103,25 +119,23 @@ pub(super) fn server(cx: &Context, facts: &mut Facts) -> Option<&'static str> {
     None
 }
 
-/// What git knows besides the tree.
-pub(super) fn git(root: &Path, tree: &Tree, asked: Git, facts: &mut Facts) {
-    if asked == Git::Nothing {
-        return;
-    }
+/// What git knows besides the tree: tags, where the branch left its base, the commit.
+pub(super) fn git(root: &Path, tree: &Tree) -> Facts {
     let ask = |arguments: &[&str]| Process::new("git").folder(root).args(arguments).answer();
-    for line in ask(&["for-each-ref", "--format=%(refname:short) %(objectname)", "refs/tags"])
-        .unwrap_or_default()
-        .lines()
-    {
-        if let Some((tag, object)) = line.split_once(' ') {
-            facts.insert(format!("tag {tag}"), object.into());
+    let references = ask(&["for-each-ref", "--format=%(refname) %(objectname)"]).unwrap_or_default();
+    let mut facts = Facts::new();
+    let mut names = Vec::new();
+    for (name, object) in references.lines().filter_map(|it| it.split_once(' ')) {
+        match name.strip_prefix("refs/tags/") {
+            Some(tag) => drop(facts.insert(format!("tag {tag}"), object.into())),
+            None => names.push(name),
         }
     }
-    let base = BASES.iter().find_map(|base| ask(&["merge-base", "HEAD", base]));
-    facts.insert("where the branch left its base".into(), base.unwrap_or_default().trim().into());
-    if asked == Git::Commits {
-        facts.insert("the commit".into(), tree.commit.clone().unwrap_or_default());
-    }
+    let base = BASES.iter().find(|it| names.contains(it));
+    let left = base.and_then(|base| ask(&["merge-base", "HEAD", base])).unwrap_or_default();
+    facts.insert("where the branch left its base".into(), left.trim().into());
+    facts.insert(COMMIT.into(), tree.commit.clone().unwrap_or_default());
+    facts
 }
 
 /// Dates that a file names, each with whether it is to come, today or past.

@@ -48,7 +48,12 @@ pub(super) fn find(cx: &Context, step: &str, key: &Key) -> Option<Kept> {
     let path = folder(cx, step).join(format!("{}.json", key.name()));
     let kept = read(cx, &path)?;
     // Two keys may share a name; the facts decide.
-    (fs::read(path.with_extension("facts")).ok()? == key.0.as_bytes()).then_some(kept)
+    if fs::read(path.with_extension("facts")).ok()? != key.0.as_bytes() {
+        return None;
+    }
+    // What was of use last is compared with next, and forgotten last.
+    fs::File::open(&path).and_then(|it| it.set_modified(SystemTime::now())).ok();
+    Some(kept)
 }
 
 /// The newest verdict and what it was given on.

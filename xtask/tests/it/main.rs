@@ -16,4 +16,5 @@ mod secrets;
 mod steps;
 mod terminal;
 mod usage;
+mod verdicts;
 mod workflows;
