@@ -60,6 +60,13 @@ pub(crate) struct Migrations {
     pub(crate) ledger: Option<String>,
     /// What a database administrator runs once on an empty database.
     pub(crate) prelude: Option<String>,
+    /// How owner and deployer stand to each other: `split` (each owns what it made), `member` (the deployer is a member of
+    /// the owner), `set-role` (it turns into the owner when it logs in).
+    pub(crate) policy: Option<String>,
+    /// The `lock_timeout` that the project's own migrator sets when it logs in, such as `5s`.
+    pub(crate) lock_timeout: Option<String>,
+    /// What the project's own migrator does while another one is at work: `waits` (as sqlx does), `polls`, or `alone`.
+    pub(crate) boot: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -180,7 +187,14 @@ impl Default for Roles {
 
 impl Default for Migrations {
     fn default() -> Self {
-        Self { path: "migrations".into(), ledger: None, prelude: None }
+        Self {
+            path: "migrations".into(),
+            ledger: None,
+            prelude: None,
+            policy: None,
+            lock_timeout: None,
+            boot: None,
+        }
     }
 }
 
@@ -321,7 +335,7 @@ mod tests {
     fn a_mistyped_key_is_named_with_its_line_and_the_nearest_one() {
         insta::assert_snapshot!(
             refused("[postgres]\nmajor = 15\n\n[migrations]\nledgr = \"x\"\n"),
-            @".config/xtask.toml:5: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`; did you mean `ledger`?"
+            @".config/xtask.toml:5: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`, `policy`, `lock-timeout`, `boot`; did you mean `ledger`?"
         );
     }
 

@@ -86,11 +86,12 @@ fn says_the_same(earlier: &Finding, later: &Finding) -> bool {
     earlier.file == later.file && (earlier.code == later.code || is_of_place(earlier) && is_of_place(later))
 }
 
-/// What the way tells in which `role` ran `file`, whether it was refused or not.
-pub(crate) fn of_conduct(file: &MigrationFile, role: &str, conduct: &Conduct) -> Vec<Finding> {
+/// What the way tells in which the deployer ran `file`, whether it was refused or not.
+pub(crate) fn of_conduct(project: &Project, file: &MigrationFile, conduct: &Conduct) -> Vec<Finding> {
+    let role = &project.roles.deployer;
     let mut findings = framing::check(file, conduct);
     findings.extend(nested_transaction::check(file, conduct));
     findings.extend(grant_ignored::check(file, role, conduct));
-    findings.extend(role_escape::check(file, conduct));
+    findings.extend(role_escape::check(project, file, conduct));
     findings
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use migration_gate::{QueryFolder, Roles, Settings, ledger::AppliedBy};
+use migration_gate::{Boot, Policy, QueryFolder, Roles, Settings, ledger::AppliedBy};
 
 /// Would production accept these migrations, and could they be taken back?
 #[derive(Debug, Parser)]
@@ -145,6 +145,15 @@ pub(crate) struct ProjectFlags {
     /// The TimeZone of production's sessions, such as `Europe/Berlin`
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
+    /// How owner and deployer stand to each other
+    #[arg(long, value_enum, default_value_t = PolicyFlag::Split)]
+    policy: PolicyFlag,
+    /// The `lock_timeout` that the project's own migrator sets when it logs in, such as `5s`
+    #[arg(long, value_name = "TIME")]
+    lock_timeout: Option<String>,
+    /// What the project's own migrator does while another one is at work
+    #[arg(long, value_enum, default_value_t = BootFlag::Waits)]
+    boot: BootFlag,
     /// The role that made what production began with
     #[arg(long, value_name = "ROLE", default_value = "owner")]
     owner: String,
@@ -154,6 +163,26 @@ pub(crate) struct ProjectFlags {
     /// The role that services run as
     #[arg(long, value_name = "ROLE", default_value = "app")]
     app: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PolicyFlag {
+    /// Each owns what it made
+    Split,
+    /// The deployer is a member of the owner
+    Member,
+    /// The deployer turns into the owner when it logs in
+    SetRole,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BootFlag {
+    /// It waits in the server, as sqlx's own migrator does
+    Waits,
+    /// It asks again and again
+    Polls,
+    /// There never are two
+    Alone,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -179,6 +208,17 @@ impl ProjectFlags {
             all: self.all,
             small_tables: self.small_table,
             time_zone: self.time_zone,
+            policy: match self.policy {
+                PolicyFlag::Split => Policy::Split,
+                PolicyFlag::Member => Policy::Member,
+                PolicyFlag::SetRole => Policy::SetRole,
+            },
+            lock_timeout: self.lock_timeout,
+            boot: match self.boot {
+                BootFlag::Waits => Boot::Waits,
+                BootFlag::Polls => Boot::Polls,
+                BootFlag::Alone => Boot::Alone,
+            },
             roles: Roles { owner: self.owner, deployer: self.deployer, app: self.app },
         }
     }

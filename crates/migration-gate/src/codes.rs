@@ -58,6 +58,7 @@ pub static CODES: &[&Code] = &[
     &SWALLOWED_ERROR,
     &ROLE_ESCAPE,
     &NO_LOCK_TIMEOUT,
+    &CONCURRENT_BOOT,
     &DOWN_FAILS,
     &DOWN_LEAVES_DRIFT,
     &REUP_FAILS,

@@ -154,7 +154,7 @@ impl Kind {
         self.as_sqlx().suffix()
     }
 
-    fn as_sqlx(self) -> MigrationType {
+    pub(crate) fn as_sqlx(self) -> MigrationType {
         match self {
             Self::Simple => MigrationType::Simple,
             Self::Up => MigrationType::ReversibleUp,

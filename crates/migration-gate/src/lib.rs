@@ -10,6 +10,7 @@
 
 mod advice;
 mod bench;
+mod boot;
 mod catalog;
 mod checks;
 pub mod codes;
@@ -76,7 +77,7 @@ pub use crate::{
     finding::Finding,
     new::new,
     prepared::{Inquiry, Prepared, prepared},
-    project::{Prelude, Project, QueryFolder, Roles, Settings, Slot},
+    project::{Boot, Policy, Prelude, Project, QueryFolder, Roles, Settings, Slot},
     provision::{Reach, provision},
     snapshot::{Live, Wish, snapshot},
 };
@@ -162,22 +163,17 @@ async fn on_server(
     let server = Server::start(options).await?;
     let worked = async {
         let database = server.create_database("gate").await?;
-        let target = Target::new(server.admin_url(), database.name())?;
+        let target = Target::new(server.admin_url(), database.name())?.of(project);
         let scene = Scene { target: &target, project, plan };
         let outcome = tokio::select! {
             biased;
             () = interrupt => Err(Error::Interrupted),
             outcome = work(&scene) => outcome,
         };
-        if outcome.is_err() {
-            // What stopped it is said; that a server which is gone holds no database needs no word.
-            drop(target.remove_others().await);
-            drop(database.drop().await);
-            return outcome;
-        }
-        target.remove_others().await?;
-        database.drop().await?;
-        outcome
+        let swept = target.sweep().await;
+        // What stopped it is said; that a server which is gone holds no database needs no word.
+        drop(database.drop().await);
+        outcome.and(swept)
     };
     let outcome = worked.await;
     server.stop().await?;
@@ -194,6 +190,7 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     }
     let rehearsal = Rehearsal::prepare(scene).await?;
     origins.keep_production(scene).await?;
+    let together = boot::prepare(scene).await?;
     let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
     report.pending = scene.plan.pending.len();
     down::judge(scene, &origins, reached, &mut report.findings).await?;
@@ -201,6 +198,7 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
         order_drift::judge(scene, &origins, &mut report.findings).await?;
         owner_drift::judge(scene, &origins, report).await?;
     }
+    boot::judge(scene, together, reached, report).await?;
     rehearsal::judge(scene, rehearsal, reached, report).await?;
     if reached == Reached::End {
         checks::queries::judge(scene, origins.production.as_ref(), report).await?;

@@ -41,10 +41,40 @@ pub struct Settings {
     /// Whether what production has applied is taken back and applied again too.
     pub all: bool,
     pub roles: Roles,
+    /// What the deployer may be besides itself.
+    pub policy: Policy,
+    /// The `lock_timeout` that the project's migrator sets when it logs in, such as `5s`.
+    pub lock_timeout: Option<String>,
+    /// How the project's migrator waits while another one is at work.
+    pub boot: Boot,
     /// Tables that are and stay small: what walks or rewrites them is over in a moment.
     pub small_tables: Vec<String>,
     /// The TimeZone of production's sessions.
     pub time_zone: Option<String>,
+}
+
+/// How owner and deployer stand to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Each owns what it made; neither may alter what the other one owns.
+    #[default]
+    Split,
+    /// The deployer is a member of the owner and inherits its rights.
+    Member,
+    /// The deployer turns into the owner when it logs in.
+    SetRole,
+}
+
+/// How a migrator waits while another one is at work on the same database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Boot {
+    /// In the server, as sqlx's own migrator does.
+    #[default]
+    Waits,
+    /// It asks again and again, and holds nothing meanwhile.
+    Polls,
+    /// There never are two.
+    Alone,
 }
 
 /// A folder of prepared queries (`.sqlx`).
@@ -194,7 +224,11 @@ impl Project {
 
     /// Whether the policy lets the deployer turn into `role`.
     pub(crate) fn may_become(&self, role: &str) -> bool {
-        role == self.roles.deployer
+        match self.settings.policy {
+            Policy::Split => role == self.roles.deployer,
+            Policy::Member => role == self.roles.deployer || role == self.roles.owner,
+            Policy::SetRole => role == self.roles.owner,
+        }
     }
 
     /// Whether any file has handlers that catch errors.

@@ -51,7 +51,7 @@ async fn execute(
     reach: Reach,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let target = Target::new(server_url, database)?;
+    let target = Target::new(server_url, database)?.of(project);
     target.create().await?;
     report.notes = target.set_up(project).await?;
     let recorded = recorded(&target, plan, database).await?;

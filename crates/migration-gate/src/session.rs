@@ -12,9 +12,6 @@ use crate::{
     wire::Wire,
 };
 
-/// sqlx's name for its ledger where the project gives no other.
-const LEDGER_TABLE: &str = "_sqlx_migrations";
-
 /// What a statement about the ledger is sent with.
 type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
 
@@ -77,10 +74,15 @@ impl<'t> Session<'t> {
 
     /// What every run of sqlx's migrator does first: make the ledger where it is missing, and read it.
     pub(crate) async fn open_ledger(&mut self) -> Result<Option<Refusal>, Error> {
+        let target = self.target;
+        let table = &target.ledger;
         let opened = async {
+            for schema in &target.schemas {
+                self.simple(&format!("CREATE SCHEMA IF NOT EXISTS {schema};")).await?;
+            }
             self.simple(&format!(
                 r#"
-CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
+CREATE TABLE IF NOT EXISTS {table} (
     version BIGINT PRIMARY KEY,
     description TEXT NOT NULL,
     installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
@@ -91,10 +93,9 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
                 "#
             ))
             .await?;
-            let dirty =
-                format!("SELECT version FROM {LEDGER_TABLE} WHERE success = false ORDER BY version LIMIT 1");
+            let dirty = format!("SELECT version FROM {table} WHERE success = false ORDER BY version LIMIT 1");
             self.record(&dirty, &[]).await?;
-            let applied = format!("SELECT version, checksum FROM {LEDGER_TABLE} ORDER BY version");
+            let applied = format!("SELECT version, checksum FROM {table} ORDER BY version");
             self.record(&applied, &[]).await
         };
         let outcome = opened.await;
@@ -105,16 +106,18 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
     /// Applies `up`: one simple query, inside the transaction that records it, unless the file says otherwise.
     pub(crate) async fn apply(&mut self, up: &MigrationFile) -> Result<Option<Refusal>, Error> {
         let Some(sql) = up.sql() else { return Err(not_text(up)) };
+        let target = self.target;
+        let table = &target.ledger;
         let (version, description, checksum) = (up.version, up.description(), up.digest());
         let insert = format!(
             r#"
-    INSERT INTO {LEDGER_TABLE} ( version, description, success, checksum, execution_time )
+    INSERT INTO {table} ( version, description, success, checksum, execution_time )
     VALUES ( $1, $2, TRUE, $3, -1 )
                 "#
         );
         let update = format!(
             r#"
-    UPDATE {LEDGER_TABLE}
+    UPDATE {table}
     SET execution_time = $1
     WHERE version = $2
                 "#
@@ -132,7 +135,9 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
     /// Runs `down` and takes its number out of the ledger.
     pub(crate) async fn revert(&mut self, down: &MigrationFile) -> Result<Option<Refusal>, Error> {
         let Some(sql) = down.sql() else { return Err(not_text(down)) };
-        let delete = format!("DELETE FROM {LEDGER_TABLE} WHERE version = $1");
+        let target = self.target;
+        let table = &target.ledger;
+        let delete = format!("DELETE FROM {table} WHERE version = $1");
         let outcome = self.frame(down, sql, &delete, &[&down.version]).await;
         self.judge(outcome, &format!("running `{}`", down.path)).await
     }
@@ -213,6 +218,7 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
     }
 
     async fn transaction(&mut self, sql: &str, ledger: &str, parameters: Parameters<'_>) -> Result<(), Stop> {
+        let target = self.target;
         let framed = async {
             self.simple("BEGIN").await.map_err(Stop::while_recording)?;
             let before = self.look(Watch::transaction).await?;
@@ -220,7 +226,7 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
             if self.watch.is_some() {
                 self.conduct.kept_transaction = self.look(Watch::transaction).await? == before;
                 self.conduct.locked =
-                    self.look(async |it, process| it.locked(process, LEDGER_TABLE).await).await?;
+                    self.look(async |it, process| it.locked(process, &target.ledger).await).await?;
                 let answer = self.wire.query(Identity::QUERY).await.map_err(Stop::of)?;
                 self.conduct.lock_timeout = Identity::of(answer.row).1;
             }

@@ -1,12 +1,12 @@
 //! The database that the gate executes in: how to reach it as each role, and its set-up before the first migration.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 use crate::{
     error::Error,
-    project::{Project, Roles},
+    project::{Policy, Project, Roles},
     refusal::Refusal,
     session::{Session, lost_session},
     statements::line_at,
@@ -32,7 +32,22 @@ pub(crate) struct Target {
     /// That superuser's, where the address has one.
     password: Option<Vec<u8>>,
     database: String,
+    /// What sqlx calls its ledger, and the schemas that it makes first.
+    pub(crate) ledger: String,
+    pub(crate) schemas: Vec<String>,
+    /// What the project's migrator asks for when it logs in, and as whom.
+    migrator: Option<Migrator>,
 }
+
+/// How the project's migrator logs in.
+#[derive(Debug, Clone)]
+struct Migrator {
+    role: String,
+    settings: Vec<(String, String)>,
+}
+
+/// The beginning of a scratch database's name; who finds it unowned takes the database away.
+const SCRATCH: &str = "scratch_";
 
 impl Target {
     /// The database called `database` on the server where `admin_url` is a superuser's.
@@ -49,7 +64,23 @@ impl Target {
         let password = tokio_postgres::Config::from_str(admin_url)
             .ok()
             .and_then(|it| it.get_password().map(<[u8]>::to_vec));
-        Ok(Self { server, password, database: database.into() })
+        let (database, ledger) = (database.into(), "_sqlx_migrations".into());
+        Ok(Self { server, password, database, ledger, schemas: Vec::new(), migrator: None })
+    }
+
+    /// The same, where sessions are like those of the project's own migrator.
+    pub(crate) fn of(self, project: &Project) -> Self {
+        let lock_timeout = project.settings.lock_timeout.clone();
+        let mut settings: Vec<_> = lock_timeout.map(|it| ("lock_timeout".into(), it)).into_iter().collect();
+        if project.settings.policy == Policy::SetRole {
+            settings.push(("role".to_owned(), project.roles.owner.clone()));
+        }
+        Self {
+            ledger: project.sqlx.ledger_table.clone(),
+            schemas: project.sqlx.create_schemas.clone(),
+            migrator: Some(Migrator { role: project.roles.deployer.clone(), settings }),
+            ..self
+        }
     }
 
     /// A second database, in which history can be run again.
@@ -58,8 +89,41 @@ impl Target {
     }
 
     /// The name of a further database on the same server, for a check that must not touch this one.
-    pub(crate) fn beside(&self, suffix: &str) -> Self {
-        Self { database: format!("{}_{suffix}", self.database), ..self.clone() }
+    ///
+    /// Whoever takes away what a killed run left on a server knows it by the name, which holds at most 63 bytes: `purpose` has 12.
+    pub(crate) fn beside(&self, purpose: &str) -> Self {
+        let database = match self.database.strip_prefix(SCRATCH) {
+            Some(rest) => format!("{SCRATCH}{purpose}_{rest}"),
+            None => format!("{}_{purpose}", self.database),
+        };
+        Self { database, ..self.clone() }
+    }
+
+    /// Removes this scratch database and all that were made beside it, also one that is just being made.
+    pub(crate) async fn sweep(&self) -> Result<(), Error> {
+        const MAKING: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+            WHERE query LIKE 'CREATE DATABASE%' AND strpos(query, $1) > 0 AND state = 'active' AND pid <> pg_backend_pid()";
+        const MADE: &str = "SELECT datname::text FROM pg_database \
+            WHERE datname = $1 || $2 OR (starts_with(datname, $1) AND right(datname, length($2) + 1) = '_' || $2)";
+        let doing = "dropping the gate's databases";
+        let Some(rest) = self.database.strip_prefix(SCRATCH) else { return Ok(()) };
+        let mut connection = self.server.connect().await.map_err(|error| lost(doing, &error))?;
+        for _ in 0..200 {
+            let making = sqlx::query_scalar(MAKING).bind(rest).fetch_one(&mut connection).await;
+            let making: i64 = making.map_err(|error| lost(doing, &error))?;
+            if making == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let made = sqlx::query_scalar(MADE).bind(SCRATCH).bind(rest).fetch_all(&mut connection).await;
+        let made: Vec<String> = made.map_err(|error| lost(doing, &error))?;
+        for database in made {
+            let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(&database));
+            run(&mut connection, statement).await.map_err(|error| lost(doing, &error))?;
+        }
+        drop(connection.close().await);
+        Ok(())
     }
 
     /// Makes a copy of this database, which nobody may be connected to.
@@ -72,16 +136,34 @@ impl Target {
     /// Makes `copy` a copy of this database, which nobody may be connected to.
     pub(crate) async fn copy_to(&self, copy: &Self) -> Result<(), Error> {
         let doing = format!("copying database `{}`", self.database);
-        let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
-        let statement =
-            format!("CREATE DATABASE {} TEMPLATE {}", identifier(&copy.database), identifier(&self.database));
-        run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
-        // A template gives neither its owner, nor the rights on it, nor its settings.
-        for statement in [COPY_OWNER_AND_RIGHTS, COPY_SETTINGS] {
-            let copied = sqlx::query(statement).bind(&self.database).bind(&copy.database);
-            copied.execute(&mut connection).await.map_err(|error| lost(&doing, &error))?;
+        let copied = async {
+            let mut connection = self.server.connect().await?;
+            self.until_left(&mut connection).await?;
+            let (from, to) = (identifier(&self.database), identifier(&copy.database));
+            run(&mut connection, format!("CREATE DATABASE {to} TEMPLATE {from}")).await?;
+            // A template gives neither its owner, nor the rights on it, nor its settings.
+            for statement in [COPY_OWNER_AND_RIGHTS, COPY_SETTINGS] {
+                let copied = sqlx::query(statement).bind(&self.database).bind(&copy.database);
+                copied.execute(&mut connection).await?;
+            }
+            connection.close().await
+        };
+        copied.await.map_err(|error: sqlx::Error| lost(&doing, &error))
+    }
+
+    /// Waits a moment for sessions that have said goodbye; the server itself looks only ten times a second.
+    async fn until_left(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        for _ in 0..100 {
+            let left: bool =
+                sqlx::query_scalar("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1)")
+                    .bind(&self.database)
+                    .fetch_one(&mut *connection)
+                    .await?;
+            if left {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        drop(connection.close().await);
         Ok(())
     }
 
@@ -112,24 +194,6 @@ impl Target {
         Ok(())
     }
 
-    /// Drops every database that was made beside this one, whoever is in it.
-    pub(crate) async fn remove_others(&self) -> Result<(), Error> {
-        let doing = format!("dropping what was copied from database `{}`", self.database);
-        let mut connection = self.server.connect().await.map_err(|error| lost(&doing, &error))?;
-        let names: Vec<String> =
-            sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE starts_with(datname, $1 || '_')")
-                .bind(&self.database)
-                .fetch_all(&mut connection)
-                .await
-                .map_err(|error| lost(&doing, &error))?;
-        for name in names {
-            let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(&name));
-            run(&mut connection, statement).await.map_err(|error| lost(&doing, &error))?;
-        }
-        drop(connection.close().await);
-        Ok(())
-    }
-
     /// A superuser's connection to the database.
     pub(crate) async fn admin(&self) -> Result<PgConnection, Error> {
         self.server
@@ -144,11 +208,13 @@ impl Target {
     pub(crate) async fn recorded(&self) -> Result<Vec<(i64, String)>, Error> {
         let doing = "reading the ledger of migrations";
         let mut admin = self.admin().await?;
-        // Wherever the `search_path` of the roles has put it.
+        // Wherever the project, or the `search_path` of the roles, has put it.
         let table: Option<String> = sqlx::query_scalar(
-            "SELECT oid::regclass::text FROM pg_class WHERE relname = '_sqlx_migrations' AND relkind = 'r'",
+            "SELECT coalesce(to_regclass($1)::text, (SELECT oid::regclass::text FROM pg_class \
+             WHERE relkind = 'r' AND relname = (parse_ident($1))[array_upper(parse_ident($1), 1)] LIMIT 1))",
         )
-        .fetch_optional(&mut admin)
+        .bind(&self.ledger)
+        .fetch_one(&mut admin)
         .await
         .map_err(|error| lost(doing, &error))?;
         let Some(table) = table else { return Ok(Vec::new()) };
@@ -190,10 +256,20 @@ impl Target {
         })
     }
 
+    /// The same login as sqlx makes it.
+    pub(crate) fn login_of_sqlx(&self, role: &str) -> PgConnectOptions {
+        let migrator = self.migrator.iter().filter(|it| it.role == role).flat_map(|it| it.settings.clone());
+        self.server.clone().username(role).database(&self.database).options(migrator)
+    }
+
     /// The connection under such a login.
     pub(crate) async fn wire(&self, role: &str, settings: &[(&str, &str)]) -> Result<Wire, Error> {
         let server = self.server.clone().username(role).database(&self.database);
-        Wire::connect(&server, self.password.as_deref(), settings).await.map_err(|error| {
+        let migrator = self.migrator.iter().filter(|it| it.role == role).flat_map(|it| &it.settings);
+        let mut all: Vec<_> = migrator.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        // The later one of two counts.
+        all.extend(settings);
+        Wire::connect(&server, self.password.as_deref(), &all).await.map_err(|error| {
             match error.as_db_error() {
                 Some(refused) => no_login(role, refused.message()),
                 None => lost_session(&format!("logging in as `{role}`"), &error),
@@ -222,7 +298,7 @@ impl Target {
                     missing.join("` and `")
                 )));
             }
-            _ => run(&mut admin, default_roles(roles))
+            _ => run(&mut admin, default_roles(roles, project.settings.policy))
                 .await
                 .map_err(|error| lost("making the roles", &error))?,
         }
@@ -283,9 +359,19 @@ async fn missing_roles(admin: &mut PgConnection, roles: &Roles) -> Result<Vec<St
 }
 
 /// The roles and rights that a plain project needs: owner and deployer may create in `public`, app may look.
-fn default_roles(roles: &Roles) -> String {
+///
+/// Where the policy says so, the deployer is a member of the owner.
+fn default_roles(roles: &Roles, policy: Policy) -> String {
     let [owner, deployer, app] =
         [&roles.owner, &roles.deployer, &roles.app].map(|name| format!("'{}'", name.replace('\'', "''")));
+    let member = match policy {
+        // A server that somebody gave may remember another policy.
+        Policy::Split => format!(
+            "IF EXISTS (SELECT FROM pg_auth_members WHERE pg_get_userbyid(roleid) = {owner} AND pg_get_userbyid(member) = {deployer}) THEN \
+             EXECUTE format('REVOKE %I FROM %I', {owner}, {deployer}); END IF;"
+        ),
+        Policy::Member | Policy::SetRole => format!("EXECUTE format('GRANT %I TO %I', {owner}, {deployer});"),
+    };
     // Roles belong to the whole cluster: two databases that are set up at once must not race for them.
     format!(
         "DO $gate$
@@ -302,6 +388,7 @@ fn default_roles(roles: &Roles) -> String {
             END LOOP;
             EXECUTE format('ALTER DATABASE %I OWNER TO %I', current_database(), {owner});
             EXECUTE format('GRANT CREATE ON SCHEMA public TO %I, %I', {owner}, {deployer});
+            {member}
         END
         $gate$"
     )

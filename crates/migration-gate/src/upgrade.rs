@@ -6,6 +6,7 @@ use crate::{
         no_lock_timeout::{self, Unguarded},
         not_judged, role_escape, swallowed_error,
     },
+    codes,
     conduct::TALKATIVE,
     error::Error,
     finding::Finding,
@@ -123,9 +124,13 @@ async fn closely(
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Refusal>, Error> {
     let caught = swallowed_error::rehearse(session, step.up).await?;
-    findings.extend(role_escape::inside(scene, session, step.up).await?);
+    let escape = role_escape::inside(scene, session, step.up).await?;
     let refusal = session.apply(step.up).await?;
-    findings.extend(checks::of_conduct(step.up, &session.role, &session.conduct));
+    let of_conduct = checks::of_conduct(scene.project, step.up, &session.conduct);
+    // What is left behind says it all.
+    let is_left = of_conduct.iter().any(|it| it.code == codes::ROLE_ESCAPE.name);
+    findings.extend(escape.filter(|_| !is_left));
+    findings.extend(of_conduct);
     if refusal.is_none() {
         findings.extend(swallowed_error::check(step.up, &session.role, &session.conduct, &caught));
         findings.extend(swallowed_error::notices(scene, step.up, &session.conduct).await?);

@@ -50,9 +50,15 @@ pub(crate) fn gate(cx: &Context, log: &Log, command: &str) -> anyhow::Result<Pro
     process = process.args(["--owner", &roles.owner, "--deployer", &roles.deployer, "--app", &roles.app]);
     let beside = format!("{}/applied.toml", settings.path);
     let ledger = settings.ledger.clone().or_else(|| cx.root.join(&beside).is_file().then_some(beside));
-    for (flag, file) in [("--ledger", &ledger), ("--prelude", &settings.prelude)] {
-        if let Some(file) = file {
-            process = process.args([flag, file]);
+    for (flag, value) in [
+        ("--ledger", &ledger),
+        ("--prelude", &settings.prelude),
+        ("--policy", &settings.policy),
+        ("--lock-timeout", &settings.lock_timeout),
+        ("--boot", &settings.boot),
+    ] {
+        if let Some(value) = value {
+            process = process.args([flag, value]);
         }
     }
     Ok(process)

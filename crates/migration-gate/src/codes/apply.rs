@@ -103,3 +103,13 @@ migration that takes a millisecond are an outage. With a `lock_timeout` the migr
 again. Only locks on tables that production has count, and one finding stands for all files: \
 `ALTER ROLE deployer SET lock_timeout = '5s'` settles it for good.",
 };
+
+pub static CONCURRENT_BOOT: Code = Code {
+    name: "concurrent-boot",
+    level: Level::Warning,
+    title: "two migrators that start together stop each other",
+    story: "sqlx's migrator waits for its lock inside of the server. `CREATE INDEX CONCURRENTLY` waits until everyone has ended \
+who had begun before, also the second migrator, which waits for the first one: a deadlock (SQLSTATE 40P01). Whichever the server \
+ends, a replica does not start; where it is the index, an invalid one stays behind and the next start stops with `already exists`. The \
+gate starts two of sqlx's migrators at once on what production is, whenever a pending file runs outside of a transaction.",
+};

@@ -290,14 +290,14 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// A check on `server`.
-fn on(server: &Server, project: &Project) -> Command {
+pub(crate) fn on(server: &Server, project: &Project) -> Command {
     let mut command = project.command("check");
     command.env("XTASK_POSTGRES", "url").env("XTASK_POSTGRES_URL", server.admin_url());
     command
 }
 
 /// A server that no other test uses.
-async fn own_server() -> Server {
+pub(crate) async fn own_server() -> Server {
     let mut options = Options::from_env().unwrap();
     options.provider = options.provider.filter(|it| *it != Provider::Url);
     options.url = None;
@@ -305,7 +305,7 @@ async fn own_server() -> Server {
 }
 
 /// The databases that did not come with the server.
-async fn databases(server: &Server) -> Vec<String> {
+pub(crate) async fn databases(server: &Server) -> Vec<String> {
     let mut admin = PgConnection::connect(server.admin_url()).await.unwrap();
     let databases = sqlx::query_scalar(
         "SELECT datname::text FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')",

@@ -30,7 +30,7 @@ pub(crate) fn pending(up: &str) -> Project {
 #[test]
 fn an_index_on_a_table_in_use_is_made_concurrently() {
     pending("-- no-transaction\nCREATE INDEX CONCURRENTLY orders_note_idx ON orders (note);\n")
-        .check()
+        .check_with(&["--boot", "alone"])
         .expect_clean();
 
     let plain = pending("-- For the list.\nCREATE INDEX orders_note_idx\n    ON orders (note);\n");

@@ -13,6 +13,7 @@ mod lint;
 mod locks;
 mod new;
 mod outages;
+mod policies;
 mod prepared;
 mod project;
 mod provision;

@@ -44,7 +44,7 @@ fn single_files_numbered_by_time_with_gaps_and_no_ledger_are_clean() {
             "-- no-transaction\nCREATE INDEX CONCURRENTLY users_email_idx ON users (email);\n",
         );
 
-    project.check().expect_clean();
+    project.check_with(&["--boot", "alone"]).expect_clean();
 }
 
 #[test]
