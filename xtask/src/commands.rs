@@ -23,6 +23,7 @@ use crate::{
     events::RunRecord,
     hooks, images, interrupt,
     lock::RunLock,
+    mask::masked,
     outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, Status, StepError, StepResult},
     overview::overview,
     process::{Log, ProcessError},
@@ -44,7 +45,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
             if code == EXIT_INTERRUPTED {
                 eprintln!("interrupted");
             } else {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", masked(&format!("{error:#}")));
             }
             code
         }

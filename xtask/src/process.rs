@@ -160,7 +160,7 @@ impl Process {
             return Err(ProcessError::Interrupted);
         }
         if let Some(log) = &self.log {
-            log.line(&format!("$ {}", self.display()));
+            log.command(&self.display());
         }
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self.spawn(stdin, Stdio::piped(), Stdio::piped())?;

@@ -79,6 +79,15 @@ impl Log {
         self.remark.lock().ok()?.take()
     }
 
+    /// Adds and tells the command that is about to run.
+    pub(super) fn command(&self, command: &str) {
+        let line = format!("$ {command}");
+        self.line(&line);
+        if let Some(voice) = &self.voice {
+            voice.say(What::Output(masked(&line).into_owned()));
+        }
+    }
+
     /// What keeps and tells one stream of a child.
     pub(super) fn lines(&self) -> Lines {
         Lines { log: self.clone(), begun: Vec::new(), wait: None }

@@ -82,7 +82,7 @@ impl Wording {
     fn effort(&self, step: &StepRecord) -> String {
         let mut said = took(step.duration_ms);
         if Duration::from_millis(step.waited_ms) >= WORTH_TELLING {
-            said += &format!("  waited {} for a lock", took(step.waited_ms));
+            said += &format!("  waited {}", took(step.waited_ms));
         }
         if self.detail == Detail::Verbose {
             said += &format!("  {}", step.reason);

