@@ -93,7 +93,7 @@ fn a_program_that_is_not_there_is_no_verdict() {
 #[test]
 fn a_step_that_cannot_be_meant_is_refused_with_its_line() {
     let project = project();
-    let mut refused = |old: &str, new: &str| {
+    let refused = |old: &str, new: &str| {
         project.write(".config/xtask.toml", &WEB.replace(old, new));
         let said = project.xtask(&["ci", "fmt"]);
         assert_eq!(said.code, 2, "{}", said.stderr);
