@@ -17,6 +17,9 @@ pub(crate) const LEDGER: &str = "_sqlx_migrations";
 /// How long the server may take to let one in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a look waits where somebody has locked the ledger itself.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often the lock is asked for. A session that waits *in* the server would hold back `CREATE INDEX CONCURRENTLY`.
 const LOCK_POLL: Duration = Duration::from_millis(200);
 
@@ -75,7 +78,8 @@ pub(crate) async fn read_ledger(connection: &mut PgConnection) -> Result<Ledger,
          FROM _sqlx_migrations ORDER BY version",
     )
     .fetch_all(connection)
-    .await?;
+    .await
+    .map_err(|error| Failure::of_look(&error))?;
     let applied = |(version, name, checksum, at)| Applied { version, name, checksum, at };
     Ok(Ledger::Rows(rows.into_iter().map(applied).collect()))
 }
@@ -103,7 +107,10 @@ pub(crate) async fn lock(connection: &mut PgConnection, wait: Duration) -> Resul
 
 fn session_settings(access: Access) -> Vec<(&'static str, String)> {
     match access {
-        Access::ReadOnly => vec![("default_transaction_read_only", "on".to_owned())],
+        Access::ReadOnly => vec![
+            ("default_transaction_read_only", "on".to_owned()),
+            ("lock_timeout", format!("{}ms", LOOK_TIMEOUT.as_millis())),
+        ],
         Access::Apply { lock_timeout } => vec![
             ("lock_timeout", format!("{}ms", lock_timeout.as_millis())),
             // Else a statement goes on, and holds its locks, after the migrator that sent it was killed.

@@ -41,6 +41,9 @@ pub(crate) enum Failure {
          run the migrator again when long transactions have ended"
     )]
     Busy { title: String },
+    /// Somebody has locked the ledger itself.
+    #[error("the ledger is locked: a transaction holds it exclusively; look again when that has ended")]
+    LedgerBusy,
     /// Another migrator does not come to its end.
     #[error(
         "another migrator still holds the lock after {} s; see what it does with `migrator status`, or wait longer with `MIGRATOR_WAIT_S`",
@@ -60,9 +63,22 @@ impl Failure {
         match self {
             Self::Refused(_) | Self::Migration { .. } => 1,
             Self::Usage(_) => 2,
-            Self::Unreachable { .. } | Self::Database(_) | Self::Busy { .. } | Self::Locked(_) => 3,
+            Self::Unreachable { .. }
+            | Self::Database(_)
+            | Self::Busy { .. }
+            | Self::LedgerBusy
+            | Self::Locked(_) => 3,
             Self::Interrupted => 130,
         }
+    }
+
+    /// What reading the ledger ended with.
+    pub(crate) fn of_look(error: &sqlx::Error) -> Self {
+        let Some(database) = error.as_database_error() else { return Self::Database(error.to_string()) };
+        if database.code().as_deref() == Some(LOCK_NOT_AVAILABLE) {
+            return Self::LedgerBusy;
+        }
+        Self::Database(message_of(database))
     }
 
     /// What applying `migration` ended with.

@@ -1,5 +1,7 @@
 //! `--dry-run` and `status`.
 
+use sqlx::Executor as _;
+
 use crate::{World, bare, finish};
 
 #[tokio::test]
@@ -43,6 +45,36 @@ async fn a_dry_run_does_not_wait_for_a_migrator_that_is_at_work() {
     would apply 1 of 5 migrations:
       0005 `slow` as deployer
     ");
+}
+
+#[tokio::test]
+async fn a_dry_run_waits_for_no_lock_takes_none_and_leaves_nothing() {
+    let world = World::migrated().await;
+    world.file("0005_labels.up.sql", "ALTER TABLE jobs ADD COLUMN label text;");
+    let before = world.catalog().await;
+    let mut busy = world.admin().await;
+    busy.execute("BEGIN; LOCK TABLE jobs, releases, environments IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let run = world.run(&["--dry-run"]).await;
+
+    assert_eq!(run.code, Some(0), "{run:?}");
+    insta::assert_snapshot!(run.stdout, @"
+    would apply 1 of 5 migrations:
+      0005 `labels` as deployer
+    ");
+    busy.execute("ROLLBACK").await.unwrap();
+    assert_eq!(world.catalog().await, before);
+}
+
+#[tokio::test]
+async fn a_ledger_that_somebody_has_locked_is_not_waited_for_for_ever() {
+    let world = World::migrated().await;
+    let mut busy = world.admin().await;
+    busy.execute("BEGIN; LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE").await.unwrap();
+
+    let run = world.run(&["--dry-run"]).await;
+
+    assert_eq!(run.code, Some(3), "{run:?}");
+    insta::assert_snapshot!(run.said(), @"error: the ledger is locked: a transaction holds it exclusively; look again when that has ended");
 }
 
 #[tokio::test]

@@ -88,6 +88,18 @@ impl World {
         tables.into_iter().map(|(line,)| line).collect::<Vec<_>>().join("\n")
     }
 
+    /// How many objects of each kind there are, and the rows of the ledger: what a run that only looks leaves alone.
+    async fn catalog(&self) -> String {
+        sqlx::query_scalar(
+            "SELECT concat_ws(', ', (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_attribute),
+                (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_namespace), (SELECT count(*) FROM pg_depend),
+                (SELECT string_agg(version || ' ' || xmin::text, ', ' ORDER BY version) FROM _sqlx_migrations))",
+        )
+        .fetch_one(&mut self.admin().await)
+        .await
+        .unwrap()
+    }
+
     async fn versions(&self) -> Vec<i64> {
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
             .fetch_all(&mut self.admin().await)
