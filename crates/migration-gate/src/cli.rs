@@ -25,6 +25,9 @@ pub(crate) enum Command {
         /// Tell the story of a finding code and judge nothing
         #[arg(long, value_name = "CODE")]
         explain: Option<String>,
+        /// Say on stderr how long each phase took
+        #[arg(long)]
+        timings: bool,
     },
     /// Show what is pending, statement by statement: locks, reads, rewrites; runs on a scratch server only
     DryRun {

@@ -29,6 +29,7 @@ pub mod ledger;
 mod lineage;
 mod new;
 mod origins;
+mod phases;
 mod plan;
 mod prepared;
 mod project;
@@ -76,6 +77,7 @@ pub use crate::{
     error::Error,
     finding::Finding,
     new::new,
+    phases::Phases,
     prepared::{Inquiry, Prepared, prepared},
     project::{Boot, Policy, Prelude, Project, QueryFolder, Roles, Settings, Slot},
     provision::{Reach, provision},
@@ -97,6 +99,8 @@ pub struct Report {
     pub pending: usize,
     /// Prepared queries that were tried.
     pub queries: usize,
+    /// How long it took, phase by phase.
+    pub phases: Phases,
 }
 
 impl Report {
@@ -146,6 +150,7 @@ async fn judged(project: &Project, options: &Options, interrupt: impl Future<Out
     if plan.applied.is_empty() && plan.pending.is_empty() {
         return report;
     }
+    report.phases.end("files");
     let work = async |scene: &Scene<'_>| execute(scene, &mut report).await;
     report.stopped = on_server(project, &plan, options, interrupt, work).await.err();
     checks::lint::judge(&plan, &mut report);
@@ -181,28 +186,40 @@ async fn on_server(
 }
 
 async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
+    report.phases.end("server");
     report.notes.extend(scene.target.set_up(scene.project).await?);
     report.applied = scene.plan.applied.len();
+    report.phases.end("set-up");
     let mut origins = Origins::default();
     origins.keep_start(scene).await?;
     if upgrade::replay(scene, &[], &mut report.findings).await? == Reached::Fault {
         return Ok(());
     }
+    report.phases.end("ledger");
     let rehearsal = Rehearsal::prepare(scene).await?;
     origins.keep_production(scene).await?;
     let together = boot::prepare(scene).await?;
+    report.phases.end("copies");
     let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
     report.pending = scene.plan.pending.len();
+    report.phases.end("pending");
     down::judge(scene, &origins, reached, &mut report.findings).await?;
+    report.phases.end("down");
     if reached == Reached::End {
         order_drift::judge(scene, &origins, &mut report.findings).await?;
+        report.phases.end("order");
         owner_drift::judge(scene, &origins, report).await?;
+        report.phases.end("owner");
     }
     boot::judge(scene, together, reached, report).await?;
+    report.phases.end("two at once");
     rehearsal::judge(scene, rehearsal, reached, report).await?;
+    report.phases.end("rehearsal");
     if reached == Reached::End {
         checks::queries::judge(scene, origins.production.as_ref(), report).await?;
+        report.phases.end("queries");
         checks::rollback::judge(scene, origins.production.as_ref(), report).await?;
+        report.phases.end("rollback");
     }
     Ok(())
 }

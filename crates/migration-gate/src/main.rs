@@ -34,10 +34,15 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<u8, Error> {
     match command {
         Command::Check { explain: Some(code), .. } => explain(Some(&code)),
-        Command::Check { project, message_format: format, explain: None } => {
+        Command::Check { project, message_format: format, explain: None, timings } => {
             let project = Project::read(&project.settings())?;
             let options = Options::from_env()?;
-            finish(&migration_gate::check(&project, &options, interrupted()?).await, format)
+            let report = migration_gate::check(&project, &options, interrupted()?).await;
+            if timings {
+                let phases = report.phases.took.iter();
+                phases.for_each(|(name, took)| eprintln!("phase {name}: {:.3} s", took.as_secs_f64()));
+            }
+            finish(&report, format)
         }
         Command::DryRun { project, message_format: format } => {
             let project = Project::read(&project.settings())?;
