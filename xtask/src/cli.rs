@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Db(DbCommand),
     /// The migration gate
     #[command(subcommand)]
-    Migrations(MigrationsCommand),
+    Migrations(Box<MigrationsCommand>),
     /// Measure the gate beside the shell pipeline that it replaces, and print ratios
     Bench(BenchArgs),
     /// The workflows of Gitea Actions: write them, replay them, name their contexts
@@ -144,7 +144,96 @@ pub(crate) enum DbCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum MigrationsCommand {
     /// Judge the migrations as production would
-    Check,
+    Check(MigrationsCheckArgs),
+    /// Write the files of a new migration, in the next free slot and the project's own style
+    New {
+        /// Such as `add_labels`
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        project: MigrationFlags,
+    },
+    /// Read production's ledger from the live database, without writing there, into the ledger's file
+    ///
+    /// The address comes from MIGRATION_GATE_DATABASE_URL, or from the file that MIGRATION_GATE_DATABASE_URL_FILE names.
+    Snapshot(MigrationsSnapshotArgs),
+    /// Tell the story of a finding code, or list all codes
+    Explain {
+        /// Such as `slot-applied`
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
+    },
+}
+
+impl MigrationsCommand {
+    /// What is said here of the project.
+    pub(crate) fn project(&self) -> Option<&MigrationFlags> {
+        match self {
+            Self::Check(args) => Some(&args.project),
+            Self::New { project, .. } => Some(project),
+            Self::Snapshot(args) => Some(&args.project),
+            Self::Explain { .. } => None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrationsCheckArgs {
+    #[command(flatten)]
+    pub(crate) project: MigrationFlags,
+    /// Tell the story of a finding code and judge nothing
+    #[arg(long, value_name = "CODE")]
+    pub(crate) explain: Option<String>,
+    /// How to talk: `human` and `plain` for people, `json` for one event a line
+    #[arg(long, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
+    pub(crate) message_format: MessageFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrationsSnapshotArgs {
+    #[command(flatten)]
+    pub(crate) project: MigrationFlags,
+    /// The live database, for an address without a password
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The ledger in the database, where it is not sqlx's own or there are several
+    #[arg(long, value_name = "SCHEMA.NAME")]
+    pub(crate) table: Option<String>,
+    /// Who ran a version, where who owns what does not tell; may be given several times
+    #[arg(long, value_name = "VERSION=owner|deployer")]
+    pub(crate) role: Vec<String>,
+    /// Who ran everything that nothing tells
+    #[arg(long, value_name = "owner|deployer")]
+    pub(crate) undecided: Option<String>,
+}
+
+/// What is said here instead of in `.config/xtask.toml`; paths are relative to the workspace's root.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Args)]
+pub(crate) struct MigrationFlags {
+    /// The folder of the migrations
+    #[arg(long, value_name = "PATH")]
+    pub(crate) migrations: Option<String>,
+    /// A folder of prepared queries, and the role that sends them; may be given several times
+    #[arg(long, value_name = "PATH[=ROLE]")]
+    pub(crate) queries: Vec<String>,
+    /// Production's ledger
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<String>,
+    /// The git revision that this tree will be merged into
+    #[arg(long, value_name = "REV")]
+    pub(crate) base: Option<String>,
+    /// The git tag of the release that production would be rolled back to
+    #[arg(long, value_name = "TAG")]
+    pub(crate) release: Option<String>,
+    /// SQL that a database administrator runs first, as superuser
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prelude: Option<String>,
+    /// Findings that the project lives with until a day; without it `waivers.toml` beside the migrations
+    #[arg(long, value_name = "FILE")]
+    pub(crate) waivers: Option<String>,
+    /// Take back and apply again also what production has applied
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -54,7 +54,7 @@ pub(crate) struct Roles {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Migrations {
-    /// Folder of the migrations.
+    /// Folder of the migrations; where it holds none, they are looked for in the crates' folders.
     pub(crate) path: String,
     /// Production's ledger; without it `applied.toml` beside the migrations, if there is one.
     pub(crate) ledger: Option<String>,
@@ -67,6 +67,18 @@ pub(crate) struct Migrations {
     pub(crate) lock_timeout: Option<String>,
     /// What the project's own migrator does while another one is at work: `waits` (as sqlx does), `polls`, or `alone`.
     pub(crate) boot: Option<String>,
+    /// The branch that work is merged into: what it holds may not be changed; without it `main`, if there is one. Where
+    /// the remote `origin` has it, that one counts.
+    pub(crate) base: Option<String>,
+    /// What the git tags of releases look like: what one of them shipped may not be changed. Empty: none is looked at.
+    pub(crate) release_tags: String,
+    /// The git tag of the release that production would be rolled back to.
+    pub(crate) release: Option<String>,
+    /// Findings that the project lives with until a day; without it `waivers.toml` beside the migrations, if there is one.
+    pub(crate) waivers: Option<String>,
+    /// Folders of prepared queries, each with the role that sends them where it is not the services' (`DIR` or
+    /// `DIR=ROLE`); without it every `.sqlx` in the root and in the crates' folders.
+    pub(crate) queries: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -194,6 +206,11 @@ impl Default for Migrations {
             policy: None,
             lock_timeout: None,
             boot: None,
+            base: None,
+            release_tags: "v*".into(),
+            release: None,
+            waivers: None,
+            queries: None,
         }
     }
 }
@@ -335,7 +352,7 @@ mod tests {
     fn a_mistyped_key_is_named_with_its_line_and_the_nearest_one() {
         insta::assert_snapshot!(
             refused("[postgres]\nmajor = 15\n\n[migrations]\nledgr = \"x\"\n"),
-            @".config/xtask.toml:5: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`, `policy`, `lock-timeout`, `boot`; did you mean `ledger`?"
+            @".config/xtask.toml:5: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`, `policy`, `lock-timeout`, `boot`, `base`, `release-tags`, `release`, `waivers`, `queries`; did you mean `ledger`?"
         );
     }
 

@@ -108,11 +108,24 @@ impl Context {
         Service::all(&self.metadata, &self.root)
     }
 
-    /// The folder of the migrations, where the workspace has any.
-    pub(crate) fn migrations(&self) -> Option<PathBuf> {
-        let folder = self.root.join(&self.config.migrations.path);
-        let mut files = std::fs::read_dir(&folder).ok()?.flatten();
-        files.any(|file| file.path().extension().is_some_and(|it| it == "sql")).then_some(folder)
+    /// The folders with migrations, relative to the root: the configured one, else what the crates hold.
+    pub(crate) fn migrations(&self) -> Vec<String> {
+        let configured = &self.config.migrations.path;
+        if holds_sql(&self.root.join(configured)) {
+            return vec![configured.clone()];
+        }
+        self.in_crates("migrations").into_iter().filter(|it| holds_sql(&self.root.join(it))).collect()
+    }
+
+    /// Every folder called `name` in the root and in the crates' own folders, relative to the root.
+    pub(crate) fn in_crates(&self, name: &str) -> Vec<String> {
+        let manifests = self.metadata.packages.iter().filter_map(|it| it.manifest_path.parent());
+        let crates = manifests.map(|it| it.as_std_path().to_owned());
+        let folders = crates.chain([self.root.clone()]).map(|it| it.join(name)).filter(|it| it.is_dir());
+        let mut found: Vec<String> = folders.map(|it| self.shown(&it)).collect();
+        found.sort();
+        found.dedup();
+        found
     }
 
     /// One of the gate's own binaries. The first call of a run builds them all; whoever comes meanwhile waits, and `log`
@@ -154,6 +167,11 @@ impl Context {
         };
         Ok(target.join("debug"))
     }
+}
+
+fn holds_sql(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.into_iter().any(|file| file.path().extension().is_some_and(|it| it == "sql"))
 }
 
 /// A provider of Postgres that does not exist is told before anything runs.

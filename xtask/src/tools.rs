@@ -187,7 +187,7 @@ impl Demand {
     /// What these steps need in this workspace.
     pub(crate) fn of(cx: &Context, steps: &[&str]) -> Self {
         let has = |name| steps.contains(&name);
-        let tested = cx.config.postgres.tests.unwrap_or_else(|| cx.migrations().is_some());
+        let tested = cx.config.postgres.tests.unwrap_or_else(|| !cx.migrations().is_empty());
         // A server that was given, or one in a container, needs no binaries here.
         let elsewhere = std::env::var_os("XTASK_POSTGRES_URL").is_some()
             || std::env::var("XTASK_POSTGRES").is_ok_and(|it| it != "local");

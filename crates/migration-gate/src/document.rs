@@ -70,7 +70,7 @@ fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 /// The end of a message about `word`, which is none of `valid`: the one that was probably meant.
-pub(crate) fn did_you_mean<'v>(word: &str, valid: impl IntoIterator<Item = &'v str>) -> String {
+pub fn did_you_mean<'v>(word: &str, valid: impl IntoIterator<Item = &'v str>) -> String {
     valid
         .into_iter()
         .map(|it| (strsim::jaro_winkler(word, it), it))

@@ -72,7 +72,7 @@ use crate::{
 };
 pub use crate::{
     codes::Level,
-    document::DocumentError,
+    document::{DocumentError, did_you_mean},
     dry_run::{DryRun, dry_run},
     error::Error,
     finding::Finding,

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Parser as _;
 use migration_gate::{
-    DryRun, Error, Finding, Inquiry, Live, Prepared, Project, Reach, Report, Wish, codes,
+    DryRun, Error, Finding, Inquiry, Live, Prepared, Project, Reach, Report, Wish, codes, did_you_mean,
     ledger::LEDGER_FILE, provision, snapshot,
 };
 use scratch_postgres::Options;
@@ -186,8 +186,10 @@ fn explain(code: Option<&str>) -> Result<u8, Error> {
         return Ok(0);
     };
     let Some(code) = codes::find(name) else {
-        let all: Vec<_> = codes::CODES.iter().map(|it| it.name).collect();
-        return Err(Error::Configuration(format!("there is no code `{name}`; there are {}", all.join(", "))));
+        let hint = did_you_mean(name, codes::CODES.iter().map(|it| it.name));
+        return Err(Error::Configuration(format!(
+            "there is no code `{name}`{hint}; `migration-gate explain` lists all"
+        )));
     };
     writeln!(stdout, "{} ({}): {}\n\n{}", code.name, code.level, code.title, code.story)?;
     Ok(0)

@@ -23,9 +23,10 @@ pub(super) struct Plain {
 impl Plain {
     /// Starts the database, with all migrations in it.
     pub(super) fn prepare(cx: &Context, checkout: Checkout, log: &Log) -> anyhow::Result<Self> {
-        let scratch = match cx.migrations() {
-            Some(_) => Some(Scratch::start(cx, log).map_err(StepError::into_error)?),
-            None => None,
+        let scratch = if cx.migrations().is_empty() {
+            None
+        } else {
+            Some(Scratch::start(cx, log).map_err(StepError::into_error)?)
         };
         let mut database = None;
         if let Some(scratch) = scratch.as_ref().filter(|_| sqlx::skip(cx).is_none()) {

@@ -70,7 +70,7 @@ impl Database {
     fn start(cx: &Context, log: &Log) -> Result<Self, StepError> {
         let scratch = Scratch::start(cx, log)?;
         let name = format!("images_{}", cx.run_id.replace('-', "_"));
-        if cx.migrations().is_some() {
+        if !cx.migrations().is_empty() {
             let provision =
                 migrations::gate(cx, log, "provision")?.args(["--database", &name, "--ledger-only"]);
             let finished = provision.env("MIGRATION_GATE_SERVER_URL", &scratch.admin_url).log(log).run()?;

@@ -75,7 +75,7 @@ pub(crate) fn needs(cx: &Context) -> &'static [Need] {
 }
 
 fn needs_postgres(cx: &Context) -> bool {
-    cx.config.postgres.tests.unwrap_or_else(|| cx.migrations().is_some())
+    cx.config.postgres.tests.unwrap_or_else(|| !cx.migrations().is_empty())
 }
 
 fn nextest(cx: &Context, selection: &Selection) -> anyhow::Result<Process> {

@@ -8,6 +8,7 @@
 mod custom;
 mod foreign;
 mod hooks;
+mod migrations;
 mod project;
 mod reports;
 mod runs;

@@ -24,7 +24,7 @@ fn a_mistyped_key_of_the_configuration_is_answered_with_the_nearest_one() {
     project.write(".config/xtask.toml", "[migrations]\n\nledgr = \"migrations/applied.toml\"\n");
     let said = project.xtask(&["ci", "fmt"]);
     assert_eq!(said.code, 2);
-    insta::assert_snapshot!(said.stderr.trim_end(), @"error: .config/xtask.toml:3: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`; did you mean `ledger`?");
+    insta::assert_snapshot!(said.stderr.trim_end(), @"error: .config/xtask.toml:3: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`, `policy`, `lock-timeout`, `boot`, `base`, `release-tags`, `release`, `waivers`, `queries`; did you mean `ledger`?");
 }
 
 #[test]
