@@ -188,3 +188,37 @@ fn run_id() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{}-{}", now.as_millis(), std::process::id())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, process::Command};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What cargo would compile, each unit with its features and its profile.
+    fn units(arguments: &[&str]) -> BTreeSet<String> {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut command = Command::new("cargo");
+        // The plan is not stable; the compile that it tells of is the stable one.
+        command.current_dir(home).env("RUSTC_BOOTSTRAP", "1").args(arguments);
+        let output = command.args(["--unit-graph", "-Zunstable-options"]).output().unwrap();
+        let graph: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let unit = |unit: &Value| {
+            let profile = &unit["profile"];
+            let level = [&profile["opt_level"], &profile["debuginfo"], &profile["panic"]];
+            format!("{} {} {} {} {level:?}", unit["pkg_id"], unit["target"], unit["features"], unit["mode"])
+        };
+        graph["units"].as_array().unwrap().iter().map(unit).collect()
+    }
+
+    #[test]
+    fn the_gates_own_tools_are_compiled_of_what_the_tests_are_compiled_of() {
+        let tests = units(&["test", "--no-run", "--locked", "--workspace"]);
+        let gate = units(GATE_BUILD);
+        assert!(gate.len() > 100, "{}", gate.len());
+        let twice: Vec<&String> = gate.difference(&tests).collect();
+        assert!(twice.is_empty(), "{twice:#?}");
+    }
+}

@@ -18,7 +18,7 @@ use std::{
 
 use self::environment::allowed_environment;
 pub(crate) use self::{environment::seen_by_children, log::Log};
-use crate::interrupt;
+use crate::{interrupt, watchdog};
 
 /// How much of a child's output is kept in memory, per stream; the log has all of it.
 const KEPT_BYTES: usize = 8 << 20;
@@ -181,7 +181,7 @@ impl Process {
     /// an interrupt waits for it.
     pub(crate) fn answer(&self) -> Option<String> {
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut child = self.spawn(stdin, Stdio::piped(), Stdio::null()).ok()?;
+        let mut child = self.start(stdin, Stdio::piped(), Stdio::null()).ok()?;
         if let (Some(mut stdin), Some(bytes)) = (child.stdin.take(), self.input.clone()) {
             thread::spawn(move || stdin.write_all(&bytes).ok());
         }
@@ -191,6 +191,11 @@ impl Process {
 
     /// Starts it and leaves it running; the caller owns the child and must register its group to have it reaped.
     pub(crate) fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, ProcessError> {
+        watchdog::ready();
+        self.start(stdin, stdout, stderr)
+    }
+
+    fn start(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, ProcessError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear().envs(&self.environment).process_group(0);
         command.stdin(stdin).stdout(stdout).stderr(stderr);

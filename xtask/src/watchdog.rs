@@ -24,10 +24,14 @@ const POLL: Duration = Duration::from_millis(20);
 
 static WATCHDOG: OnceLock<Option<Mutex<Child>>> = OnceLock::new();
 
+/// Starts the watchdog, unless it runs: before the first child, so that no time goes by until it is told of it.
+pub(crate) fn ready() -> Option<&'static Mutex<Child>> {
+    WATCHDOG.get_or_init(|| start().ok().map(Mutex::new)).as_ref()
+}
+
 /// Tells the watchdog of a process group that began (`+`) or ended (`-`).
 pub(crate) fn tell(sign: char, group: Pid) {
-    let watchdog = WATCHDOG.get_or_init(|| start().ok().map(Mutex::new));
-    if let Some(Ok(mut child)) = watchdog.as_ref().map(Mutex::lock)
+    if let Some(Ok(mut child)) = ready().map(Mutex::lock)
         && let Some(stdin) = &mut child.stdin
     {
         writeln!(stdin, "{sign}{}", group.as_raw_nonzero()).ok();

@@ -173,3 +173,88 @@ fn whoever_stops_reading_does_not_stop_the_run() {
         assert_eq!(project.report()["verdict"], "green", "{format}");
     }
 }
+
+/// A workspace with a step of its own in another lane than the endless test, which runs `script`.
+fn beside(script: &str) -> Project {
+    let project = endless();
+    project.write("beside.sh", script);
+    let lane = "inputs = [\"beside.sh\"]\nlane = \"image\"\n";
+    let step = format!("[[steps]]\nname = \"beside\"\ncommand = [\"sh\", \"beside.sh\"]\n{lane}");
+    project.write(".config/xtask.toml", &step);
+    project.write(".gitignore", "/target\n/started\n/beside\n");
+    project.git(&["init", "--quiet"]);
+    project
+}
+
+/// Waits for a file with the number of a process.
+fn process(project: &Project, file: &str) -> u32 {
+    let mark = project.root.join(file);
+    until(file, || fs::read_to_string(&mark).is_ok_and(|it| it.ends_with('\n') || it.parse::<u32>().is_ok()));
+    fs::read_to_string(&mark).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn an_interrupt_ends_every_lane() {
+    let project = beside("echo $$ > beside\nsleep 600\n");
+    let child = start(&project, &["ci", "test", "beside"]);
+    let (test, other) = (process(&project, "started"), process(&project, "beside"));
+    signal(&child, Signal::TERM);
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}", said.stdout);
+    until("the end of both", || !alive(test) && !alive(other));
+    assert!(said.stdout.lines().last().unwrap().starts_with("INTERRUPTED  2 cancelled"), "{}", said.stdout);
+}
+
+#[test]
+fn a_second_interrupt_does_not_wait_for_who_ignores_the_first() {
+    let project = beside("trap '' INT TERM\necho $$ > beside\nwhile :; do sleep 1; done\n");
+    let child = start(&project, &["ci", "test", "beside"]);
+    let (test, other) = (process(&project, "started"), process(&project, "beside"));
+    signal(&child, Signal::INT);
+    thread::sleep(Duration::from_millis(300));
+    assert!(alive(other), "it ignores the first");
+    let second = Instant::now();
+    signal(&child, Signal::INT);
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert!(second.elapsed() < Duration::from_secs(5), "{:?}", second.elapsed());
+    assert_eq!(said.code, 130, "{}", said.stdout);
+    until("the end of both", || !alive(test) && !alive(other));
+}
+
+#[test]
+fn a_run_that_was_killed_leaves_no_verdict_of_what_was_running() {
+    let project = beside("[ -e quick ] || { echo $$ > beside; sleep 600; }\n");
+    let mut child = start(&project, &["ci", "beside"]);
+    let other = process(&project, "beside");
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    until("its end", || !alive(other));
+    project.write("quick", "");
+    assert_eq!(project.xtask(&["ci", "beside"]).code, 0);
+    assert_eq!(project.report()["steps"][0]["reason"], "no verdict yet");
+    assert_eq!(project.xtask(&["ci", "beside"]).code, 0);
+    assert_eq!(project.report()["steps"][0]["status"], "cached");
+}
+
+#[test]
+fn time_that_cargos_lock_is_held_by_somebody_else_is_told_apart() {
+    let project = endless();
+    assert_eq!(project.xtask(&["ci", "clippy"]).code, 0);
+    let lock = fs::File::options().write(true).open(project.root.join("target/debug/.cargo-lock")).unwrap();
+    lock.lock().unwrap();
+    let child = start(&project, &["ci", "clippy", "--message-format", "json"]);
+    let log = project.root.join("target/xtask/logs/clippy.log");
+    until("the wait", || {
+        fs::read_to_string(&log).is_ok_and(|it| it.contains("Blocking waiting for file lock"))
+    });
+    thread::sleep(Duration::from_millis(500));
+    drop(lock);
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let events: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let waiting = events.iter().find(|it| it["event"] == "step-waiting").unwrap();
+    assert!(waiting["on"].as_str().unwrap().starts_with("cargo's lock on the "), "{waiting}");
+    let step = &project.report()["steps"][0];
+    let (waited, took) = (step["waited_ms"].as_u64().unwrap(), step["duration_ms"].as_u64().unwrap());
+    assert!((500..=took).contains(&waited), "{waited} of {took}");
+}
