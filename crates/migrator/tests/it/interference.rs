@@ -41,6 +41,28 @@ impl World {
     }
 }
 
+impl World {
+    /// Waits until so many migrators are logged in.
+    async fn wait_for_sessions(&self, wanted: i64) {
+        let mut admin = self.admin().await;
+        let start = Instant::now();
+        loop {
+            let sessions: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'migrator'",
+            )
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+            if sessions == wanted {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "{sessions} migrators are there, waiting for {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 fn send(signal: Signal, child: &Child) {
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
     kill_process(pid, signal).unwrap();
@@ -55,6 +77,36 @@ async fn two_at_once_apply_everything_once_and_both_end_well() {
     assert_eq!((one.code, other.code), (Some(0), Some(0)), "{one:?} {other:?}");
     assert_eq!(one.applied() + other.applied(), 4);
     assert_eq!(world.versions().await, [1, 2, 3, 4]);
+}
+
+/// A migrator that waited for its turn inside of the server would hold back the index, which it waits for itself.
+#[tokio::test]
+async fn two_at_once_end_well_also_where_an_index_is_built_concurrently() {
+    let world = World::migrated().await;
+    world.file("0005_before.up.sql", "CREATE TABLE notes (id int, note text);");
+    let index = "-- no-transaction\nCREATE INDEX CONCURRENTLY notes_note_idx ON notes (note);";
+    world.file("0006_index.up.sql", index);
+    world.file("0007_after.up.sql", "ALTER TABLE notes ADD COLUMN at timestamptz;");
+    // An old transaction holds the index back until both migrators are there.
+    let mut reader = world.admin().await;
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    reader.execute("SELECT 1").await.unwrap();
+    let one = world.starts_and_reaches(index).await;
+    let other = world.command(&[]).spawn().unwrap();
+    world.wait_for_sessions(2).await;
+    reader.execute("COMMIT").await.unwrap();
+
+    let (one, other) = tokio::join!(finish(one), finish(other));
+
+    assert_eq!((one.code, other.code), (Some(0), Some(0)), "{one:?} {other:?}");
+    assert_eq!((one.applied(), other.applied()), (3, 0));
+    assert_eq!(world.versions().await, [1, 2, 3, 4, 5, 6, 7]);
+    let valid: bool =
+        sqlx::query_scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = 'notes_note_idx'::regclass")
+            .fetch_one(&mut world.admin().await)
+            .await
+            .unwrap();
+    assert!(valid);
 }
 
 #[tokio::test]
