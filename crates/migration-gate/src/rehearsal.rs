@@ -89,7 +89,7 @@ impl Rehearsal {
         let mut admin = self.copy.admin().await?;
         let mut session = login(&self.copy, scene).await?;
         let opened = session.open_ledger().await?;
-        let (None, Some(ledger)) = (opened, trace::ledger(&mut admin).await?) else {
+        let (None, Some(ledger)) = (opened, trace::ledger(&mut admin, &self.copy.ledger).await?) else {
             return Ok(Performance::default());
         };
         trace::install(&mut admin, &ledger).await?;
@@ -248,7 +248,7 @@ impl<'p> Stage<'_, 'p> {
         sqlx::query_scalar(
             "SELECT format('%I.%I', n.nspname, c.relname)
              FROM pg_migration_gate.existing AS e
-             JOIN pg_class AS c ON c.oid = e.relation AND c.relkind = 'r' AND c.relname <> '_sqlx_migrations'
+             JOIN pg_class AS c ON c.oid = e.relation AND c.relkind = 'r'
              JOIN pg_namespace AS n ON n.oid = c.relnamespace",
         )
         .fetch_all(&mut self.admin)

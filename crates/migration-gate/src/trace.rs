@@ -115,7 +115,9 @@ pub(crate) async fn install(admin: &mut PgConnection, ledger: &str) -> Result<()
     // The trigger comes first: what is recorded begins after it.
     let watch = format!(
         "{RECORDER}\nCREATE TRIGGER migration_gate_end AFTER INSERT ON {ledger} \
-         FOR EACH STATEMENT EXECUTE FUNCTION at_end();\nTRUNCATE log;\nRESET search_path;"
+         FOR EACH STATEMENT EXECUTE FUNCTION at_end();\n\
+         INSERT INTO ledger VALUES ($name${ledger}$name$::regclass);\n\
+         DELETE FROM existing WHERE relation IN (SELECT relation FROM ledger);\nTRUNCATE log;\nRESET search_path;"
     );
     run(admin, watch).await.map_err(|error| lost(doing, &error))
 }
@@ -246,13 +248,15 @@ impl Reason {
     }
 }
 
-/// sqlx's ledger as SQL spells it, wherever the `search_path` of the roles has put it.
-pub(crate) async fn ledger(admin: &mut PgConnection) -> Result<Option<String>, Error> {
+/// The ledger that sqlx calls `name` as SQL spells it, wherever the `search_path` of the roles has put it.
+pub(crate) async fn ledger(admin: &mut PgConnection, name: &str) -> Result<Option<String>, Error> {
     sqlx::query_scalar(
         "SELECT format('%I.%I', n.nspname, c.relname)
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE c.relname = '_sqlx_migrations' AND c.relkind = 'r'",
+         WHERE c.relkind = 'r' AND c.relname = (parse_ident($1))[array_upper(parse_ident($1), 1)]
+         ORDER BY c.oid = to_regclass($1) DESC NULLS LAST LIMIT 1",
     )
+    .bind(name)
     .fetch_optional(admin)
     .await
     .map_err(|error| lost("looking for the ledger of migrations", &error))

@@ -14,6 +14,9 @@ FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema';
 
+-- sqlx's own ledger, which every migration writes.
+CREATE TABLE ledger (relation oid PRIMARY KEY);
+
 -- In the order of events. `statement` is set where a statement of the file ends.
 CREATE TABLE log (
     n         integer NOT NULL,
@@ -55,7 +58,7 @@ CREATE FUNCTION state() RETURNS jsonb LANGUAGE sql SET search_path = pg_catalog 
     JOIN pg_class AS c ON c.oid = held.relation AND c.relkind IN ('r', 'p', 'm')
     JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname !~ '^pg_'
     LEFT JOIN pg_migration_gate.existing AS e ON e.relation = c.oid
-    WHERE c.relname <> '_sqlx_migrations'
+    WHERE c.oid NOT IN (SELECT g.relation FROM pg_migration_gate.ledger AS g)
 $$;
 
 -- Stands behind a statement.
