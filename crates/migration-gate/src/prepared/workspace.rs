@@ -101,11 +101,7 @@ impl<'m> Graph<'m> {
         for id in default {
             graph.compile(id, Truth::Yes);
         }
-        for id in graph.nodes.keys().copied().collect::<Vec<_>>() {
-            if graph.reaches_macros(id, &mut BTreeSet::new()) {
-                graph.users.insert(id);
-            }
-        }
+        graph.users = graph.users();
         graph
     }
 
@@ -142,12 +138,23 @@ impl<'m> Graph<'m> {
         found
     }
 
-    fn reaches_macros(&self, id: &'m PackageId, seen: &mut BTreeSet<&'m PackageId>) -> bool {
-        if self.packages.get(id).is_some_and(|it| it.name == MACROS) || self.users.contains(id) {
-            return true;
+    /// Who depends on the macros, and who depends on those.
+    fn users(&self) -> BTreeSet<&'m PackageId> {
+        let mut dependents: BTreeMap<&PackageId, Vec<&'m PackageId>> = BTreeMap::new();
+        for &id in self.nodes.keys() {
+            for (dependency, _) in self.dependencies(id) {
+                dependents.entry(dependency).or_default().push(id);
+            }
         }
-        seen.insert(id)
-            && self.dependencies(id).into_iter().any(|(dependency, _)| self.reaches_macros(dependency, seen))
+        let mut users = BTreeSet::new();
+        let mut open: Vec<_> =
+            self.packages.iter().filter(|(_, it)| it.name == MACROS).map(|(&id, _)| id).collect();
+        while let Some(id) = open.pop() {
+            if users.insert(id) {
+                open.extend(dependents.get(id).into_iter().flatten());
+            }
+        }
+        users
     }
 
     fn workspace(&self, root: &Path) -> Workspace {
