@@ -153,6 +153,11 @@ pub(crate) enum MigrationsCommand {
         #[command(flatten)]
         project: MigrationFlags,
     },
+    /// Show what a deployment would do, statement by statement, on a scratch server: nothing is changed
+    DryRun {
+        #[command(flatten)]
+        project: MigrationFlags,
+    },
     /// Read production's ledger from the live database, without writing there, into the ledger's file
     ///
     /// The address comes from MIGRATION_GATE_DATABASE_URL, or from the file that MIGRATION_GATE_DATABASE_URL_FILE names.
@@ -170,7 +175,7 @@ impl MigrationsCommand {
     pub(crate) fn project(&self) -> Option<&MigrationFlags> {
         match self {
             Self::Check(args) => Some(&args.project),
-            Self::New { project, .. } => Some(project),
+            Self::New { project, .. } | Self::DryRun { project } => Some(project),
             Self::Snapshot(args) => Some(&args.project),
             Self::Explain { .. } => None,
         }

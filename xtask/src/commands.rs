@@ -220,6 +220,9 @@ fn migrations(mut cx: Context, command: MigrationsCommand) -> anyhow::Result<u8>
         MigrationsCommand::New { name, project } => {
             Ok(passed_on(&steps::migrations::new(cx, &log()?, &name, &project)?))
         }
+        MigrationsCommand::DryRun { project } => {
+            Ok(passed_on(&steps::migrations::dry_run(cx, &log()?, &project)?))
+        }
         MigrationsCommand::Snapshot(args) => Ok(passed_on(&steps::migrations::snapshot(cx, &log()?, &args)?)),
         MigrationsCommand::Explain { code } => {
             Ok(passed_on(&steps::migrations::explain(cx, &log()?, code.as_deref())?))

@@ -69,6 +69,12 @@ pub(crate) fn new(cx: &Context, log: &Log, name: &str, flags: &MigrationFlags) -
     Ok(project(cx, log, "new", &Parts::of(cx, &the_folder(cx)?, flags))?.arg(name).log(log).run()?)
 }
 
+/// `migrations dry-run`
+pub(crate) fn dry_run(cx: &Context, log: &Log, flags: &MigrationFlags) -> anyhow::Result<Finished> {
+    let gate = project(cx, log, "dry-run", &Parts::of(cx, &the_folder(cx)?, flags))?;
+    Ok(with_engine(cx, gate).log(log).run()?)
+}
+
 /// `migrations snapshot`
 pub(crate) fn snapshot(cx: &Context, log: &Log, args: &MigrationsSnapshotArgs) -> anyhow::Result<Finished> {
     let flags = &args.project;

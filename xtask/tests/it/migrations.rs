@@ -124,3 +124,11 @@ fn a_snapshot_asks_for_the_live_database_and_never_takes_a_password_from_the_com
     assert_eq!(said.code, 3);
     insta::assert_snapshot!(said.stderr, @"error: cannot connect to the live database: Connection refused (os error 111); see that the address is right and reachable from here");
 }
+
+#[test]
+fn a_dry_run_shows_what_a_deployment_would_do() {
+    let project = two_crates();
+    let said = project.xtask(&["migrations", "dry-run", "--migrations", "crates/orders/migrations"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stdout.contains("1_orders.sql"), "{}", said.stdout);
+}

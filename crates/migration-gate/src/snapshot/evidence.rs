@@ -65,7 +65,7 @@ impl Traces {
         }
         let server = Server::start(options).await?;
         let database = server.create_database("snapshot").await?;
-        let target = Target::new(server.admin_url(), database.name())?;
+        let target = Target::new(server.admin_url(), database.name())?.of(project);
         let learned = Self::run(project, rows, &target).await;
         database.drop().await?;
         server.stop().await?;
