@@ -117,17 +117,10 @@ impl Bench {
         }
         bench.set("statement_timeout", "500ms").await?;
         bench.set("lock_timeout", "500ms").await?;
-        bench.plan(planning).await?;
+        if planning == Planning::Generic {
+            bench.set("plan_cache_mode", "force_generic_plan").await?;
+        }
         Ok(bench)
-    }
-
-    /// From now on the server plans so.
-    pub(crate) async fn plan(&mut self, planning: Planning) -> Result<(), Error> {
-        let mode = match planning {
-            Planning::Generic => "force_generic_plan",
-            Planning::Custom => "auto",
-        };
-        self.set("plan_cache_mode", mode).await
     }
 
     /// From now on each query is tried as `role`, who then has what `grants` give.

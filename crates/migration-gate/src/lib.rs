@@ -220,6 +220,8 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
         report.phases.end("queries");
         checks::rollback::judge(scene, origins.production.as_ref(), report).await?;
         report.phases.end("rollback");
+    } else if !scene.project.sent.is_empty() {
+        report.notes.push("no query was tried: not all of the pending migrations could be applied".into());
     }
     Ok(())
 }

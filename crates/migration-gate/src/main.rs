@@ -167,7 +167,11 @@ fn write(findings: &[Finding], format: MessageFormat) -> Result<(), Error> {
 fn summary(report: &Report) -> String {
     let count = |level| report.findings.iter().filter(|it| it.level == level).count();
     let (errors, warnings) = (count(codes::Level::Error), count(codes::Level::Warning));
-    let ran = format!("{} applied and {} pending", report.applied, report.pending);
+    let queries = match report.queries {
+        0 => String::new(),
+        tried => format!(", {tried} queries tried"),
+    };
+    let ran = format!("{} applied and {} pending{queries}", report.applied, report.pending);
     match (errors, warnings) {
         (0, 0) if report.stopped.is_none() => format!("migrations hold: {ran}"),
         (0, 0) => format!("migrations not judged: {ran}"),

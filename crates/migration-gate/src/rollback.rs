@@ -1,6 +1,6 @@
 //! What the queries of a release say to a schema, and what of it is new.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use sqlx::PgConnection;
 
@@ -49,7 +49,7 @@ pub(crate) struct Issue {
 }
 
 impl View {
-    /// Tries and describes every query in `target` as the role that sends it.
+    /// Tries every query in `target` as the role that sends it.
     pub(crate) async fn of(
         target: &Target,
         queries: &[&Query],
@@ -72,19 +72,42 @@ impl View {
                 answer.writes = trial.plan.as_ref().map(writes::of).unwrap_or_default();
                 answer.gaps = answer.writes.iter().flat_map(|it| it.leaves_out(&required)).cloned().collect();
             }
-            // Nullability depends on how the server plans, and that on the version of sqlx that described the queries.
-            if !queries.iter().any(|it| it.is_generic) {
-                bench.plan(Planning::Custom).await?;
-            }
-            for (index, query) in of_role().filter(|(_, it)| !it.shape.is_empty()) {
-                if view.answers[index].refusal.is_none() {
-                    view.answers[index].shape = bench.describe(query).await?;
-                }
-            }
-            view.filled.extend(filled(bench.connection()).await?);
             bench.close().await;
         }
         Ok(view)
+    }
+
+    /// Lets sqlx describe those of the queries that work and whose places are `wanted`.
+    pub(crate) async fn describe(
+        &mut self,
+        target: &Target,
+        queries: &[&Query],
+        settings: &[(String, String)],
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<(), Error> {
+        // Nullability depends on how the server plans, and that on the version of sqlx that described the queries.
+        let is_generic = queries.iter().any(|it| it.is_generic);
+        let planning = if is_generic { Planning::Generic } else { Planning::Custom };
+        let mut benches: BTreeMap<&str, Bench> = BTreeMap::new();
+        for (place, query) in queries.iter().enumerate() {
+            let answer = &mut self.answers[place];
+            if query.shape.is_empty() || answer.refusal.is_some() || !wanted(place) {
+                continue;
+            }
+            let bench = match benches.entry(&query.role) {
+                Entry::Occupied(bench) => bench.into_mut(),
+                Entry::Vacant(free) => {
+                    let mut bench = Bench::login(target, &query.role, settings, planning).await?;
+                    self.filled.extend(filled(bench.connection()).await?);
+                    free.insert(bench)
+                }
+            };
+            answer.shape = bench.describe(query).await?;
+        }
+        for bench in benches.into_values() {
+            bench.close().await;
+        }
+        Ok(())
     }
 }
 

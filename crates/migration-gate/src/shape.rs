@@ -33,6 +33,13 @@ pub(crate) struct Type {
 }
 
 impl Shape {
+    /// Whether the code would notice no difference.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let seen = |it: &Column| (it.name.clone(), it.is.clone(), it.nullable);
+        self.parameters == other.parameters
+            && self.columns.iter().map(seen).eq(other.columns.iter().map(seen))
+    }
+
     /// Whether there is nothing to compare.
     pub(crate) fn is_empty(&self) -> bool {
         self.columns.is_empty() && self.parameters.is_empty()

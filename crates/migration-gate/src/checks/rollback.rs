@@ -48,8 +48,17 @@ pub(crate) async fn judge(
     let Some(before) = before else { return Ok(()) };
     let queries: Vec<&Query> = release.sent.queries.iter().collect();
     let settings = &scene.project.settings.session;
-    let (old, new) =
-        tokio::try_join!(View::of(before, &queries, settings), View::of(scene.target, &queries, settings))?;
+    let describe_new = async {
+        let mut view = View::of(scene.target, &queries, settings).await?;
+        view.describe(scene.target, &queries, settings, |_| true).await?;
+        Ok(view)
+    };
+    let (mut old, new) = tokio::try_join!(View::of(before, &queries, settings), describe_new)?;
+    // What is as the release was compiled needs no second look.
+    let is_other = |place: usize| {
+        new.answers[place].shape.as_ref().is_some_and(|it| !it.is_same_as(&queries[place].shape))
+    };
+    old.describe(before, &queries, settings, is_other).await?;
     let compared = Compared { release, queries, old, is_production: is_production(scene, release) };
     report.notes.extend(compared.refused_today(&new));
     let mut found = compared.with(&new);
@@ -131,8 +140,10 @@ impl Compared<'_> {
             if logins.apply(step).await?.is_some() {
                 break;
             }
-            let now =
-                fewer.with(&View::of(scene.target, &fewer.queries, &scene.project.settings.session).await?);
+            let settings = &scene.project.settings.session;
+            let mut view = View::of(scene.target, &fewer.queries, settings).await?;
+            view.describe(scene.target, &fewer.queries, settings, |_| true).await?;
+            let now = fewer.with(&view);
             for (key, found) in found.iter_mut() {
                 if !is_among(key, found, &now, &struck) {
                     found.culprit = None;

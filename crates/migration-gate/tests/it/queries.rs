@@ -104,7 +104,7 @@ fn whatever_the_queries_of_a_good_project_do_is_accepted() {
     insta::assert_snapshot!(verdict.stderr, @"
     note: queries read the setting `app.tenant`, which was tried as '00000000-0000-0000-0000-000000000000'; `--setting app.tenant=VALUE` tells what the code makes it
     note: whether the last release would still work was not judged: `--release TAG` names it, or `--release-tags 'v*'` finds it
-    migrations hold: 3 applied and 2 pending
+    migrations hold: 3 applied and 2 pending, 23 queries tried
     ");
 }
 
@@ -390,7 +390,7 @@ fn what_no_grant_helps_is_told_for_what_it_is() {
     insta::assert_snapshot!(verdict.stderr, @"
     note: 1 prepared queries are for another kind of database
     note: whether the last release would still work was not judged: `--release TAG` names it, or `--release-tags 'v*'` finds it
-    migrations: 3 applied and 2 pending; 10 error(s), 0 warning(s); `migration-gate explain CODE` tells more
+    migrations: 3 applied and 2 pending, 10 queries tried; 10 error(s), 0 warning(s); `migration-gate explain CODE` tells more
     ");
 }
 

@@ -333,7 +333,7 @@ fn what_cannot_be_judged_of_a_release_is_said() {
     let first = check(&released(), &["--release-tags", "release-*"]);
     insta::assert_snapshot!(first.stderr, @"
     note: no tag like `release-*` comes before this commit: nothing was released that production could go back to
-    migrations hold: 4 applied and 0 pending
+    migrations hold: 4 applied and 0 pending, 5 queries tried
     ");
 
     let bare = Project::of_pairs().tagged("v1.0.0").query("1", "SELECT 1", &[]);
@@ -379,4 +379,33 @@ fn the_newest_release_before_this_commit_is_the_one_to_go_back_to() {
       production: after a rollback to `v1.10.0`, and while both run during the roll-out: every such query is refused
       do: expand first, contract later: keep what the last release uses beside the new; when this release no longer uses it, the next one may drop it
     "#);
+}
+
+#[test]
+fn the_queries_of_a_release_are_found_where_it_had_them() {
+    let elsewhere = r#"{"db_name": "PostgreSQL", "query": "SELECT note FROM shops", "hash": "1", "describe":
+        {"columns": [], "parameters": {"Left": []}, "nullable": []}}"#;
+    let labels = ["1", "2", "3", "4", "5"].map(|label| format!(".sqlx/query-{label}.json"));
+    let project = labels
+        .iter()
+        .fold(unreleased(), |project, file| project.without(file))
+        .with("crates/shop/.sqlx/query-1.json", elsewhere)
+        .with("crates/shop/.sqlx/query-2.json", "{")
+        .tagged("v1.3.0")
+        .query("1", "SELECT 1", &[])
+        .pair(
+            "0005_less",
+            "ALTER TABLE shops DROP COLUMN note;\n",
+            "ALTER TABLE shops ADD COLUMN note text;\n",
+        );
+
+    let verdict = check(&project, &["--release-tags", "v*"]);
+
+    assert_eq!(
+        verdict.codes(),
+        ["warning[not-judged]", "error[rollback-query-broken]"],
+        "{}",
+        verdict.stdout
+    );
+    assert!(verdict.stdout.contains("crates/shop/.sqlx/query-1.json"), "{}", verdict.stdout);
 }
