@@ -76,6 +76,10 @@ pub(crate) struct Migrations {
     pub(crate) release: Option<String>,
     /// Findings that the project lives with until a day; without it `waivers.toml` beside the migrations, if there is one.
     pub(crate) waivers: Option<String>,
+    /// Tables that are and stay small: what walks or rewrites them is over in a moment and no finding.
+    pub(crate) small_tables: Vec<String>,
+    /// The TimeZone of production's sessions, such as `Europe/Berlin`.
+    pub(crate) time_zone: Option<String>,
     /// Folders of prepared queries, each with the role that sends them where it is not the services' (`DIR` or
     /// `DIR=ROLE`); without it every `.sqlx` in the root and in the crates' folders.
     pub(crate) queries: Option<Vec<String>>,
@@ -210,6 +214,8 @@ impl Default for Migrations {
             release_tags: "v*".into(),
             release: None,
             waivers: None,
+            small_tables: Vec::new(),
+            time_zone: None,
             queries: None,
         }
     }

@@ -165,9 +165,11 @@ fn project(cx: &Context, log: &Log, command: &str, parts: &Parts) -> anyhow::Res
         ("--policy", &cx.config.migrations.policy),
         ("--lock-timeout", &cx.config.migrations.lock_timeout),
         ("--boot", &cx.config.migrations.boot),
+        ("--time-zone", &cx.config.migrations.time_zone),
     ];
     let options = options.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
-    for (flag, value) in options.chain(parts.queries.iter().map(|it| ("--queries", it))) {
+    let small = cx.config.migrations.small_tables.iter().map(|it| ("--small-table", it));
+    for (flag, value) in options.chain(small).chain(parts.queries.iter().map(|it| ("--queries", it))) {
         process = process.args([flag, value]);
     }
     Ok(if parts.all { process.arg("--all") } else { process })

@@ -204,3 +204,22 @@ fn tables_of_the_same_deployment_are_nobodys_yet() {
         .check()
         .expect_clean();
 }
+
+#[test]
+fn a_table_that_stays_small_may_be_walked_and_rewritten() {
+    let project = pending("CREATE INDEX ON orders (note);\n")
+        .then("0004_wide", "ALTER TABLE orders ALTER COLUMN id TYPE numeric;\n");
+
+    project.check().expect(&["error[lock-scan]", "error[lock-rewrite]"]);
+    project.check_with(&["--small-table", "orders"]).expect_clean();
+}
+
+#[test]
+fn a_change_of_type_that_depends_on_the_time_zone_is_tried_in_production_s() {
+    let project = pending("ALTER TABLE orders ALTER COLUMN at TYPE timestamptz;\n")
+        .with("migrations/0002_orders.sql", "CREATE TABLE orders (id bigint PRIMARY KEY, at timestamp);\n")
+        .applied(&[("0001_accounts", "owner"), ("0002_orders", "deployer")]);
+
+    project.check_with(&["--time-zone", "UTC"]).expect_clean();
+    project.check_with(&["--time-zone", "America/New_York"]).expect(&["error[lock-rewrite]"]);
+}
