@@ -39,6 +39,7 @@ mod refusal;
 mod rehearsal;
 mod release;
 mod restrictions;
+mod roles;
 mod rollback;
 mod samples;
 pub mod seal;
