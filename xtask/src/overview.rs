@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory as _};
 
-use crate::{cli::Cli, steps::STEPS};
+use crate::{cli::Cli, steps::STEPS, terminal::folded};
 
 /// The commands by what people are after; what no group names comes last.
 const GROUPS: &[(&str, &[&str])] = &[
@@ -34,7 +34,7 @@ pub(crate) fn overview() -> String {
         }
     }
     let steps: Vec<&str> = STEPS.iter().map(|it| it.name).collect();
-    text += &format!("\nSteps of `ci`: {}\n", folded(&steps.join(" "), "Steps of `ci`: ".len()));
+    text += &format!("\nSteps of `ci`: {}\n", below(&steps.join(" "), "Steps of `ci`: ".len()));
     text + "`cargo xtask COMMAND --help` says more; `-C DIR` works on another workspace.\n"
 }
 
@@ -56,25 +56,16 @@ fn entry(command: &Command, before: &str) -> String {
         .collect();
     let typed = if arguments.len() + name.len() < TYPED { name + &arguments } else { name };
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    format!("  {typed:TYPED$}{}\n{own}", folded(&about, TYPED + 2))
+    format!("  {typed:TYPED$}{}\n{own}", below(&about, TYPED + 2))
 }
 
 fn commands(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|it| it.get_name() != "help" && !it.is_hide_set())
 }
 
-/// The text in lines that end within the width, the first one after `indent` columns and the rest below it.
-fn folded(text: &str, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().filter(|it| it.is_empty() || indent + it.len() + 1 + word.len() <= WIDTH);
-        match line {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) => line.extend([" ", word]),
-            None => lines.push(word.into()),
-        }
-    }
-    lines.join(&format!("\n{:indent$}", ""))
+/// The text on one line or more, the first one after `indent` columns and the rest below it.
+fn below(text: &str, indent: usize) -> String {
+    folded(text, indent, WIDTH).join(&format!("\n{:indent$}", ""))
 }
 
 #[cfg(test)]

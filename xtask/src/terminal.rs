@@ -12,7 +12,7 @@ mod wording;
 
 use std::io::{self, Write};
 
-pub(crate) use text::readable;
+pub(crate) use text::{folded, readable};
 pub(crate) use wording::{Detail, counts, took};
 
 use crate::{

@@ -49,6 +49,7 @@ impl<W: Write> Live<W> {
 
     fn tell(&mut self, event: &Event<'_>) -> io::Result<()> {
         self.board.on(event, Instant::now());
+        self.wording.columns = Some(size().0);
         match event {
             Event::RunStarted { .. } => {
                 self.wording.names = self.board.names;

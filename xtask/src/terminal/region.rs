@@ -62,7 +62,7 @@ fn step(step: &Running, names: usize, columns: usize, paint: Paint) -> String {
     };
     let (time, rest) = match &step.waits {
         Some((on, since)) => (so_far(*since), format!("for {on}")),
-        None => (so_far(step.elapsed), text::readable(step.last.trim())),
+        None => (so_far(step.elapsed), without_folder(&text::readable(step.last.trim())).to_owned()),
     };
     let usual = step.usual.filter(|_| step.waits.is_none()).map(|it| format!(" of ~{}", so_far(it)));
     let mut line = Line::new(columns, paint);
@@ -74,6 +74,11 @@ fn step(step: &Running, names: usize, columns: usize, paint: Paint) -> String {
         line.push(&format!("  {rest}"), step.waits.is_none().then_some(Tone::Quiet));
     }
     line.text
+}
+
+/// cargo names a crate's folder after its version, which has no room here.
+fn without_folder(line: &str) -> &str {
+    line.split_once(" (/").map_or(line, |(said, _)| said)
 }
 
 /// `3 of 7 done  failed: clippy  1 min 02 s  about 2 min left`.
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn eighty_columns_show_what_runs_what_waits_and_what_is_left() {
         insta::assert_snapshot!(shown(&view(), 80, 24), @"
-        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0 (/home/som…
+        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0
         migrations  waiting    1 min 05 s  for cargo's build directory
         3 of 7 done  1 min 12 s  about 2 min 10 s left
         ");
@@ -211,7 +216,7 @@ mod tests {
     #[test]
     fn a_low_terminal_keeps_the_summary_and_counts_what_it_hides() {
         insta::assert_snapshot!(shown(&view(), 80, 4), @"
-        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0 (/home/som…
+        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0
         migrations  waiting    1 min 05 s  for cargo's build directory
         3 of 7 done  1 min 12 s  about 2 min 10 s left
         ");
@@ -222,7 +227,7 @@ mod tests {
     fn a_failure_is_named_at_once_and_counted_where_the_names_do_not_fit() {
         let view = View { failed: vec!["clippy", "test", "migrations"], ..view() };
         insta::assert_snapshot!(shown(&view, 80, 3), @"
-        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0 (/home/som…
+        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0
         3 of 7 done  failed: clippy, test, migrations  and 1 more running  1 min 12 s
         ");
         insta::assert_snapshot!(shown(&view, 40, 3), @"
@@ -235,7 +240,7 @@ mod tests {
     fn a_run_that_was_asked_to_end_says_how_to_end_it_at_once() {
         let view = View { interrupted: true, ..view() };
         insta::assert_snapshot!(shown(&view, 80, 3), @"
-        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0 (/home/som…
+        clippy      running    12 s of ~41 s  Checking migration-gate v0.1.0
         3 of 7 done  ending; Ctrl-C again does not wait  and 1 more running  1 min 12 s
         ");
     }

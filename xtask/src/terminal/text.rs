@@ -28,6 +28,21 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
+/// The text in lines that end within `columns`, broken between words; each stands after `indent` columns.
+pub(crate) fn folded(text: &str, indent: usize, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line =
+            lines.last_mut().filter(|it| it.is_empty() || indent + it.width() + 1 + word.width() <= columns);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
 /// A line that a tool wrote, as a person would have seen it: the last state of a progress line, no colours, no
 /// character that moves the cursor.
 pub(crate) fn readable(line: &str) -> String {
@@ -70,6 +85,13 @@ mod tests {
         assert_eq!(cut("構築中です", 6), "構築…");
         assert_eq!(columns(&cut("構築中です", 6)), 5);
         assert_eq!(cut("x", 0), "");
+    }
+
+    #[test]
+    fn a_sentence_is_broken_between_words() {
+        assert_eq!(folded("one two three", 2, 10), ["one two", "three"]);
+        assert_eq!(folded("incomprehensibilities", 2, 10), ["incomprehensibilities"]);
+        assert_eq!(folded("", 2, 10), [""]);
     }
 
     #[test]

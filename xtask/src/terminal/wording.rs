@@ -36,11 +36,13 @@ pub(crate) struct Wording {
     pub(crate) detail: Detail,
     /// Columns of the longest step's name.
     pub(crate) names: usize,
+    /// Columns in which sentences are broken; a pipe has none, and its lines stay whole.
+    pub(crate) columns: Option<usize>,
 }
 
 impl Wording {
     pub(crate) fn new(again: String, paint: Paint, detail: Detail) -> Self {
-        Self { again, paint, detail, names: 0 }
+        Self { again, paint, detail, names: 0, columns: None }
     }
 
     /// A step that came to an end, its reason where that is the point, and for a failure what was found.
@@ -55,9 +57,11 @@ impl Wording {
         };
         let mut tail = tail.lines();
         let word = self.paint.tone(tone, &format!("{word:9}"));
-        let first =
-            format!("{:names$}  {word}  {}", step.name, tail.next().unwrap_or(""), names = self.names);
-        let mut lines = vec![first.trim_end().into()];
+        let head = format!("{:names$}  {word}  ", step.name, names = self.names);
+        let indent = self.names + 13;
+        let mut first = self.folded(tail.next().unwrap_or(""), indent).into_iter();
+        let mut lines = vec![format!("{head}{}", first.next().unwrap_or_default()).trim_end().into()];
+        lines.extend(first.map(|line| format!("{:indent$}{line}", "")));
         lines.extend(tail.map(|line| format!("{INDENT}{line}")));
         match output {
             _ if step.status == Status::Environment => {}
@@ -123,8 +127,26 @@ impl Wording {
         let text = finding.to_string();
         let mut lines = text.lines();
         let first = lines.next().map(|it| self.paint.tone(tone, &text::readable(it)));
-        let rest = lines.map(text::readable);
-        first.into_iter().chain(rest).map(|line| format!("{INDENT}{line}").trim_end().into()).collect()
+        let rest = lines.map(text::readable).flat_map(|line| {
+            let sentence = line.trim_start();
+            let indent = INDENT.len() + line.len() - sentence.len();
+            let pieces = self.folded(sentence, indent).into_iter();
+            pieces.map(move |it| format!("{:indent$}{it}", "")).collect::<Vec<_>>()
+        });
+        first
+            .map(|it| format!("{INDENT}{it}"))
+            .into_iter()
+            .chain(rest)
+            .map(|it| it.trim_end().into())
+            .collect()
+    }
+
+    /// A sentence in the lines that the screen has room for.
+    fn folded(&self, sentence: &str, indent: usize) -> Vec<String> {
+        match self.columns {
+            Some(columns) => text::folded(sentence, indent, columns),
+            None => vec![sentence.into()],
+        }
     }
 
     /// The end of a run: what to type about each step that is not green, and the verdict with its counts.
