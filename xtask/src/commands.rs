@@ -1,6 +1,8 @@
 //! What each command does; the one place that prints errors and decides the exit code.
 #![expect(clippy::print_stderr, reason = "this is where the tool talks")]
 
+mod migrations;
+
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
@@ -12,8 +14,8 @@ use crate::{
     affected::{self, Reach},
     bench,
     cli::{
-        CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, MessageFormat, MigrationFlags,
-        MigrationsCheckArgs, MigrationsCommand, TestArgs, WorkflowsArgs, WorkflowsCommand,
+        CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, MessageFormat, TestArgs, WorkflowsArgs,
+        WorkflowsCommand,
     },
     completions,
     config::ConfigError,
@@ -26,7 +28,7 @@ use crate::{
     mask::masked,
     outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, Status, StepError, StepResult},
     overview::overview,
-    process::{Finished, Log, ProcessError},
+    process::{Log, ProcessError},
     report::{Pages, Report},
     setup,
     steps::{self, Lane, STEPS, Step},
@@ -88,7 +90,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             let done = "`.sqlx` is what the queries say";
             alone(&cx, "sqlx", done, &steps::sqlx::refresh)
         }
-        Command::Migrations(command) => migrations(cx, *command),
+        Command::Migrations(command) => migrations::run(cx, *command),
         Command::Bench(args) => {
             let _lock = lock(&cx)?;
             bench::run(&cx, &args.cases, args.rounds, &mut say)?;
@@ -193,48 +195,6 @@ fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
     let detail = args.telling.detail();
     let wanted = Wanted { command: "test", setup: args.setup, detail, verdicts, ..Wanted::step("test") };
     Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())
-}
-
-fn migrations(mut cx: Context, command: MigrationsCommand) -> anyhow::Result<u8> {
-    if let Some(path) = command.project().and_then(|it| it.migrations.clone()) {
-        if !cx.root.join(&path).is_dir() {
-            return Err(unusable(anyhow::anyhow!("`--migrations {path}` is no folder of this workspace")));
-        }
-        cx.config.migrations.path = path;
-    }
-    let cx = &cx;
-    let path = cx.target().join("logs").join("migration-gate.log");
-    let log = || Log::create(&path).with_context(|| format!("cannot write `{}`", cx.shown(&path)));
-    match command {
-        MigrationsCommand::Check(MigrationsCheckArgs { explain: Some(code), .. }) => {
-            Ok(passed_on(&steps::migrations::explain(cx, &log()?, Some(&code))?))
-        }
-        MigrationsCommand::Check(args) => {
-            let judged =
-                |_: &Step, cx: &Context, log: &Log| steps::migrations::check_with(cx, log, &args.project);
-            let whole = args.project == MigrationFlags::default();
-            let verdicts = if whole { Policy::Renew } else { Policy::Leave };
-            let wanted = Wanted { format: args.message_format, verdicts, ..Wanted::step("migrations") };
-            Ok(gate(cx, wanted, &judged)?.verdict.exit_code())
-        }
-        MigrationsCommand::New { name, project } => {
-            Ok(passed_on(&steps::migrations::new(cx, &log()?, &name, &project)?))
-        }
-        MigrationsCommand::DryRun { project } => {
-            Ok(passed_on(&steps::migrations::dry_run(cx, &log()?, &project)?))
-        }
-        MigrationsCommand::Snapshot(args) => Ok(passed_on(&steps::migrations::snapshot(cx, &log()?, &args)?)),
-        MigrationsCommand::Explain { code } => {
-            Ok(passed_on(&steps::migrations::explain(cx, &log()?, code.as_deref())?))
-        }
-    }
-}
-
-/// Shows what one of the gate's own programs said, and ends as it ended.
-fn passed_on(finished: &Finished) -> u8 {
-    write!(io::stdout(), "{}", finished.stdout).ok();
-    eprint!("{}", finished.stderr);
-    u8::try_from(finished.code()).unwrap_or(EXIT_ENVIRONMENT)
 }
 
 /// A run of the gate, as it was asked for.

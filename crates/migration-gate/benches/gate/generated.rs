@@ -2,7 +2,11 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use migration_gate::files::{Directory, Ignored};
+use migration_gate::{
+    files::{Directory, Ignored},
+    ledger::{AppliedBy, Entry},
+    seal::{Source, sealed},
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _};
@@ -159,19 +163,22 @@ fn created(index: usize, table: &str, tables: &[String]) -> Migration {
 
 fn ledger(root: &Path) -> String {
     let directory = Directory::read(&root.join("migrations"), Ignored::default()).unwrap();
-    let mut ledger = String::from("# what production has\n");
-    for file in directory.files.iter().filter(|it| it.kind.is_up()).take(MIGRATIONS - PENDING) {
-        let role = if file.version == 1 { "owner" } else { "deployer" };
-        write!(
-            ledger,
-            "\n[[migration]]\nversion = {}\nname = \"{}\"\nchecksum = \"{}\"\nrole = \"{role}\"\n",
-            file.version,
-            file.name,
-            file.checksum()
-        )
-        .unwrap();
-    }
-    ledger
+    let applied = directory.files.iter().filter(|it| it.kind.is_up()).take(MIGRATIONS - PENDING);
+    let entries: Vec<Entry> = applied
+        .map(|file| Entry {
+            version: file.version,
+            name: file.name.clone(),
+            checksum: file.checksum(),
+            role: if file.version == 1 { AppliedBy::Owner } else { AppliedBy::Deployer },
+            line: 0,
+        })
+        .collect();
+    let source = Source {
+        cluster: "7000000000000000001".into(),
+        database: "generated".into(),
+        taken_at: "2026-01-31T12:00:00Z".into(),
+    };
+    sealed(&entries, &source)
 }
 
 fn queries() -> Vec<String> {
