@@ -124,3 +124,27 @@ fn a_late_migration_that_production_applied_in_another_order_is_replayed_in_that
 fn a_directory_without_migrations_is_clean() {
     Project::empty().check().expect_clean();
 }
+
+#[test]
+fn a_ledger_that_sqlx_toml_puts_elsewhere_is_opened_there_as_the_deployer() {
+    let create = "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO gate_deployer', current_database()); END $$;";
+    let project = Project::empty()
+        .with("sqlx.toml", "[migrate]\ntable-name = \"ops.ledger\"\ncreate-schemas = [\"ops\"]\n")
+        .with("prelude.sql", format!("{PRELUDE}{create}"))
+        // It would be refused where the ledger were not there yet.
+        .with(
+            "migrations/1_users.sql",
+            "CREATE TABLE users (id int);\nCOMMENT ON TABLE ops.ledger IS 'sqlx';\n",
+        );
+
+    project.check().expect_clean();
+    // sqlx asks for the schema each time, also where it exists.
+    let refused =
+        project.with("prelude.sql", format!("{PRELUDE}CREATE SCHEMA ops AUTHORIZATION gate_deployer;"));
+    assert!(
+        refused
+            .check()
+            .expect(&["error[apply-failed]", "info[not-judged]"])
+            .contains("permission denied for database")
+    );
+}
