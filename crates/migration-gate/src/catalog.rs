@@ -59,8 +59,12 @@ impl Catalog {
 
     /// What is said of `aspect` of `object`; an object that is nothing but itself has one aspect without a name.
     pub(crate) fn fact(&self, object: &str, aspect: &str) -> Option<&str> {
-        let facts = self.objects.get(object)?;
-        aspects(facts).into_iter().find(|(name, _)| *name == aspect).map(|(_, value)| value)
+        self.facts(object).into_iter().find(|(name, _)| *name == aspect).map(|(_, value)| value)
+    }
+
+    /// Every aspect of `object` with what is said of it.
+    pub(crate) fn facts(&self, object: &str) -> Vec<(&str, &str)> {
+        self.objects.get(object).map_or_else(Vec::new, |facts| aspects(facts))
     }
 
     /// Every role that owns something.

@@ -64,7 +64,7 @@ use std::future::Future;
 use scratch_postgres::{Options, Server};
 
 use crate::{
-    checks::{down, not_judged, order_drift, owner_drift},
+    checks::{down, not_judged, order_drift, owner_drift, schema},
     origins::Origins,
     plan::Plan,
     rehearsal::Rehearsal,
@@ -204,13 +204,15 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     let reached = upgrade::pending(scene, &[], Depth::Judge, &mut report.findings).await?;
     report.pending = scene.plan.pending.len();
     report.phases.end("pending");
-    down::judge(scene, &origins, reached, &mut report.findings).await?;
+    let made = down::judge(scene, &origins, reached, &mut report.findings).await?;
     report.phases.end("down");
     if reached == Reached::End {
         order_drift::judge(scene, &origins, &mut report.findings).await?;
         report.phases.end("order");
         owner_drift::judge(scene, &origins, report).await?;
         report.phases.end("owner");
+        schema::judge(scene, &made, &mut report.findings).await?;
+        report.phases.end("schema");
     }
     boot::judge(scene, together, reached, report).await?;
     report.phases.end("two at once");

@@ -237,6 +237,14 @@ impl Project {
         self.directory.files.iter().any(|file| word(&file.bytes))
     }
 
+    /// The role that owns what a pending migration makes.
+    pub(crate) fn maker(&self) -> &str {
+        match self.settings.policy {
+            Policy::Split => &self.roles.deployer,
+            Policy::Member | Policy::SetRole => &self.roles.owner,
+        }
+    }
+
     /// The commands that move `file`, and what belongs to it, to the next free slot.
     ///
     /// Each migration that has to move gets a slot of its own, so that all findings can be followed at once.

@@ -1,7 +1,9 @@
 //! A walk through migrations in a copy of the database, with a look at the catalog wherever somebody needs one.
 
+use sqlx::PgConnection;
+
 use crate::{
-    catalog::{Catalog, Reader},
+    catalog::{Catalog, Difference, Reader},
     error::Error,
     files::MigrationFile,
     plan::Step,
@@ -22,6 +24,13 @@ pub(crate) struct Walk<'s> {
     target: &'s Target,
     reader: Option<Reader>,
     deployment: Option<Session<'s>>,
+}
+
+/// A migration, and what it changed in the catalog.
+#[derive(Debug)]
+pub(crate) struct Made<'p> {
+    pub(crate) step: Step<'p>,
+    pub(crate) differences: Vec<Difference>,
 }
 
 impl<'s> Walk<'s> {
@@ -48,7 +57,7 @@ impl<'s> Walk<'s> {
     /// production has, each in a session of its own.
     pub(crate) async fn apply(&mut self, step: &Step<'_>) -> Result<Option<Refusal>, Error> {
         let role = self.scene.project.role(step.role);
-        let is_pending = self.scene.plan.pending.iter().any(|it| it.up.version == step.up.version);
+        let is_pending = self.is_pending(step);
         let session = match self.deployment.take() {
             Some(session) if session.role == role => {
                 let session = self.deployment.insert(session);
@@ -71,6 +80,10 @@ impl<'s> Walk<'s> {
         session.apply(step.up).await
     }
 
+    pub(crate) fn is_pending(&self, step: &Step<'_>) -> bool {
+        self.scene.plan.pending.iter().any(|it| it.up.version == step.up.version)
+    }
+
     /// The line of `file`, just refused, that is at fault.
     pub(crate) async fn line_of(&mut self, refusal: &Refusal, file: &MigrationFile) -> u32 {
         match &mut self.deployment {
@@ -82,6 +95,11 @@ impl<'s> Walk<'s> {
     /// Another login of the role that `step` names, as somebody has who takes it back.
     pub(crate) async fn beside(&self, step: &Step<'_>) -> Result<Session<'s>, Error> {
         self.target.login_with(self.scene.project.role(step.role), SETTINGS).await
+    }
+
+    /// A superuser's connection to the database.
+    pub(crate) async fn admin(&self) -> Result<PgConnection, Error> {
+        self.target.admin().await
     }
 
     /// Goes back to the origin and through `steps` again, all of which have been accepted before.

@@ -38,6 +38,8 @@ FROM pg_proc AS p
 JOIN spaces AS s ON s.oid = p.pronamespace
 LEFT JOIN pg_description AS d ON d.classoid = 'pg_proc'::regclass AND d.objoid = p.oid
 WHERE NOT EXISTS (SELECT FROM members WHERE classid = 'pg_proc'::regclass AND objid = p.oid)
+    -- A range type brings its own functions.
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'i')
 -- What others may speak of by name.
 UNION ALL SELECT 't', t.oid::int8, 0, concat(t.typnamespace, ' ', t.typname)
 FROM pg_type AS t

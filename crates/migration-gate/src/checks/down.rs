@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{self, Catalog, Difference, Sides},
-    checks::{apply, not_judged},
+    checks::{apply, invalid_index, not_judged},
     codes,
     error::Error,
     files::MigrationFile,
@@ -12,30 +12,31 @@ use crate::{
     refusal::Refusal,
     session::Session,
     upgrade::{Reached, Scene},
-    walk::Walk,
+    walk::{Made, Walk},
 };
 
 const AFTER_DOWN: Sides = Sides { after: "after the down" };
 const AFTER_SECOND_UP: Sides = Sides { after: "after the second up" };
 
 /// What is pending, and with `--all` what production has too; in a copy, so that what a bad down leaves behind is in
-/// nobody's way.
-pub(crate) async fn judge(
-    scene: &Scene<'_>,
+/// nobody's way. Returns what each pending one made.
+pub(crate) async fn judge<'p>(
+    scene: &Scene<'p>,
     origins: &Origins,
     reached: Reached,
     findings: &mut Vec<Finding>,
-) -> Result<(), Error> {
+) -> Result<Vec<Made<'p>>, Error> {
     let (origin, steps) = match (&origins.start, &origins.production) {
         (Some(start), _) if scene.project.settings.all => {
             (start, [&scene.plan.applied[..], &scene.plan.pending].concat())
         }
         (_, Some(production)) => (production, scene.plan.pending.clone()),
-        (_, None) => return Ok(()),
+        (_, None) => return Ok(Vec::new()),
     };
     let target = scene.target.beside("down");
     let mut walk = Walk::begin(scene, origin, &target).await?;
     let mut before = walk.catalog().await?;
+    let mut made = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         if let Some(refusal) = walk.apply(step).await? {
             // What was refused before has been reported. Only what belongs to the whole server can be refused here alone.
@@ -47,6 +48,11 @@ pub(crate) async fn judge(
             break;
         }
         let after = walk.catalog().await?;
+        if walk.is_pending(step) {
+            let change = Made { step: *step, differences: before.difference(&after) };
+            invalid_index::judge_retry(&mut walk, &change, findings).await?;
+            made.push(change);
+        }
         // A down that cannot be sent is the finding of another check.
         if let Some(down) = step.down.filter(|it| crate::plan::broken(it).is_none()) {
             let round = Round { step, down, before: &before, after: &after };
@@ -56,7 +62,8 @@ pub(crate) async fn judge(
         }
         before = after;
     }
-    walk.end().await
+    walk.end().await?;
+    Ok(made)
 }
 
 /// What a round leaves behind.

@@ -12,6 +12,7 @@ use crate::{
     finding::Finding,
     origins::Origins,
     plan::Step,
+    project::Policy,
     target::{Target, lost, run},
     upgrade::Scene,
     walk::Walk,
@@ -126,10 +127,13 @@ impl<'s> Owned<'s> {
     }
 }
 
-/// Who is to own everything: the owner where the deployer has all its rights anyway, else the deployer. Nobody where
+/// Who is to own everything: the owner where the deployer is it or has all its rights anyway, else the deployer. Nobody where
 /// the deployer has to turn into the owner first: then it has rights in parts of a file only.
 async fn new_owner(scene: &Scene<'_>) -> Result<Option<String>, Error> {
     let roles = &scene.project.roles;
+    if scene.project.settings.policy == Policy::SetRole {
+        return Ok(Some(roles.owner.clone()));
+    }
     let mut admin = scene.target.admin().await?;
     let (inherits, may_become): (bool, bool) =
         sqlx::query_as("SELECT pg_has_role($1, $2, 'USAGE'), pg_has_role($1, $2, 'MEMBER')")

@@ -33,3 +33,34 @@ yet the schemas differ: the migration asks for its rights (`IF has_table_privile
 and leaves something out in silence where it lacks them. Tests, which run as a superuser, see the whole; production does \
 not get it.",
 };
+
+pub static FOREIGN_OWNERSHIP: Code = Code {
+    name: "foreign-ownership",
+    level: Level::Error,
+    title: "a pending migration makes something that the wrong role owns",
+    story: "Only the owner of an object may alter it, so who owns what a migration makes decides whether the next one \
+can. Where roles are split, that is the deployer; where the deployer is a member of the owner, or turns into it, that is \
+the owner: a member that makes a table owns it, and the owner's other members are refused. After all pending migrations \
+every object that they made, or gave away, was asked for its owner.",
+};
+
+pub static INVALID_INDEX: Code = Code {
+    name: "invalid-index",
+    level: Level::Error,
+    title: "an index may stay invalid, and nobody is told",
+    story: "`CREATE INDEX CONCURRENTLY` that fails (a duplicate, a deadlock, a timeout, a killed deployment) leaves an \
+invalid index behind: never used, and enforcing nothing. With `IF NOT EXISTS` the next deployment passes over it and \
+records the migration as done. That was acted out: the index was made invalid as a failure leaves it, and the file run \
+again. Without `IF NOT EXISTS` the second run fails loudly, and whoever deploys drops the index first. An index `ON ONLY` \
+a partitioned table that not every partition has is a warning.",
+};
+
+pub static RLS_GAP: Code = Code {
+    name: "rls-gap",
+    level: Level::Error,
+    title: "row security lets nothing through, or too much",
+    story: "A table with row security and without a policy for the services' role gives them no rows and no error. \
+Warnings: `FORCE` without a policy for the table's owner, whose later backfills change no row; a new table without row \
+security in a schema where every other one has it; a `SECURITY DEFINER` function without a `search_path` of its own, \
+which runs what the caller puts in front with the rights of its owner. An info: such a function that everybody may call.",
+};

@@ -1,0 +1,41 @@
+-- Tables: how row security stands between them and the roles. $1 is the services' role, $2 the one that owns what
+-- migrations make.
+WITH
+members AS (
+    SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+),
+tables AS (
+    SELECT
+        'table ' || CASE s.nspname WHEN 'public' THEN '' ELSE quote_ident(s.nspname) || '.' END || quote_ident(c.relname) AS object,
+        c.oid, c.relnamespace, c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
+        has_table_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+            OR has_any_column_privilege($1, c.oid, 'SELECT, INSERT, UPDATE') AS in_use
+    FROM pg_class AS c
+    JOIN pg_namespace AS s ON s.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
+        AND s.nspname !~ '^pg_' AND s.nspname <> 'information_schema'
+        AND NOT EXISTS (SELECT FROM members WHERE classid = 'pg_class'::regclass AND objid = c.oid)
+)
+SELECT
+    t.object,
+    t.relrowsecurity AND t.in_use
+        AND NOT app.rolsuper AND NOT app.rolbypassrls
+        AND (t.relforcerowsecurity OR NOT pg_has_role(app.oid, t.relowner, 'USAGE'))
+        AND NOT EXISTS (
+            SELECT FROM pg_policy AS p
+            WHERE p.polrelid = t.oid AND p.polpermissive
+                AND EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE r = 0 OR pg_has_role(app.oid, r, 'USAGE'))
+        ) AS locked_out,
+    t.relrowsecurity AND t.relforcerowsecurity
+        AND NOT maker.rolsuper AND NOT maker.rolbypassrls AND pg_has_role(maker.oid, t.relowner, 'USAGE')
+        AND NOT EXISTS (
+            SELECT FROM pg_policy AS p
+            WHERE p.polrelid = t.oid AND p.polpermissive
+                AND EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE r = 0 OR pg_has_role(maker.oid, r, 'USAGE'))
+        ) AS forced_on_maker,
+    NOT t.relrowsecurity AND t.in_use AND NOT t.relispartition
+        AND (SELECT count(*) >= 2 AND bool_and(o.relrowsecurity)
+            FROM tables AS o WHERE o.relnamespace = t.relnamespace AND o.oid <> t.oid AND NOT o.relispartition) AS only_open_one
+FROM tables AS t
+CROSS JOIN (SELECT oid, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = $1) AS app
+CROSS JOIN (SELECT oid, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = $2) AS maker
