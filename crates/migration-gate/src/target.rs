@@ -195,6 +195,11 @@ impl Target {
         Ok(())
     }
 
+    /// The name of the ledger of migrations, without its schema.
+    pub(crate) fn ledger_name(&self) -> &str {
+        self.ledger.rsplit('.').next().unwrap_or(&self.ledger).trim_matches('"')
+    }
+
     /// A superuser's connection to the database.
     pub(crate) async fn admin(&self) -> Result<PgConnection, Error> {
         self.server

@@ -97,6 +97,11 @@ impl<'s> Walk<'s> {
         self.target.login_with(self.scene.project.role(step.role), SETTINGS).await
     }
 
+    /// The ledger of migrations, as the project calls it.
+    pub(crate) fn ledger(&self) -> &str {
+        &self.target.ledger
+    }
+
     /// A superuser's connection to the database.
     pub(crate) async fn admin(&self) -> Result<PgConnection, Error> {
         self.target.admin().await

@@ -1,4 +1,5 @@
 -- What tells whether a relation or a routine has changed since the last look: the transactions that wrote its rows.
+-- $1 is the ledger of migrations, which is left out.
 WITH
 members AS MATERIALIZED (
     SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -31,7 +32,7 @@ SELECT 'r' AS class, c.oid::int8, m.mark::int8, concat(c.relnamespace, ' ', c.re
 FROM marks AS m
 JOIN pg_class AS c ON c.oid = m.relation
 JOIN spaces AS s ON s.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname <> '_sqlx_migrations'
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname <> $1
     AND NOT EXISTS (SELECT FROM members WHERE classid = 'pg_class'::regclass AND objid = c.oid)
 UNION ALL SELECT 'f', p.oid::int8, hashtext(concat(p.xmin, ' ', d.xmin))::int8, concat(p.pronamespace, ' ', p.proname)
 FROM pg_proc AS p

@@ -21,6 +21,7 @@ const DOING: &str = "reading the catalog";
 #[derive(Debug)]
 pub(crate) struct Reader {
     connection: PgConnection,
+    ledger: String,
     known: HashMap<Key, Known>,
 }
 
@@ -44,7 +45,7 @@ impl Reader {
         let mut connection = target.admin().await?;
         let settings = "SET search_path TO pg_catalog; SET jit TO off; SET lock_timeout TO '10s'";
         run(&mut connection, settings.into()).await.map_err(|error| lost(DOING, &error))?;
-        Ok(Self { connection, known: HashMap::new() })
+        Ok(Self { connection, ledger: target.ledger_name().into(), known: HashMap::new() })
     }
 
     /// What the database holds now.
@@ -101,8 +102,11 @@ impl Reader {
     }
 
     async fn marks(&mut self) -> Result<Marks, Error> {
-        let rows =
-            sqlx::query(MARKS).fetch_all(&mut self.connection).await.map_err(|error| lost(DOING, &error))?;
+        let rows = sqlx::query(MARKS)
+            .bind(&self.ledger)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| lost(DOING, &error))?;
         Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), (row.get(2), row.get(3)))).collect())
     }
 

@@ -29,7 +29,7 @@ pub(crate) async fn judge_retry(
         return Ok(());
     }
     let mut admin = walk.admin().await?;
-    let Some(ledger) = trace::ledger(&mut admin).await? else { return Ok(()) };
+    let Some(ledger) = trace::ledger(&mut admin, walk.ledger()).await? else { return Ok(()) };
     let version = made.step.up.version;
     for index in &indexes {
         mark(&mut admin, index, INVALID).await?;

@@ -27,6 +27,7 @@ async fn of_tables(
     let tables: Vec<(String, bool, bool, bool)> = sqlx::query_as(TABLES)
         .bind(app)
         .bind(maker)
+        .bind(scene.target.ledger_name())
         .fetch_all(admin)
         .await
         .map_err(|error| lost("looking at row security", &error))?;

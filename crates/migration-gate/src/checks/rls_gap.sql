@@ -1,5 +1,5 @@
 -- Tables: how row security stands between them and the roles. $1 is the services' role, $2 the one that owns what
--- migrations make.
+-- migrations make, $3 the ledger of migrations.
 WITH
 members AS (
     SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -12,7 +12,7 @@ tables AS (
             OR has_any_column_privilege($1, c.oid, 'SELECT, INSERT, UPDATE') AS in_use
     FROM pg_class AS c
     JOIN pg_namespace AS s ON s.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
+    WHERE c.relkind IN ('r', 'p') AND c.relname <> $3
         AND s.nspname !~ '^pg_' AND s.nspname <> 'information_schema'
         AND NOT EXISTS (SELECT FROM members WHERE classid = 'pg_class'::regclass AND objid = c.oid)
 )

@@ -47,6 +47,15 @@ async fn a_role_that_the_policy_names_may_be_taken_and_no_other() {
     check(&left, "split").await.expect_clean();
 }
 
+#[tokio::test]
+async fn what_a_member_makes_in_its_own_name_is_not_the_owner_s() {
+    let project = pending("CREATE TABLE tags (id bigint PRIMARY KEY);\n", "DROP TABLE tags;\n");
+
+    check(&project, "member").await.expect(&["error[foreign-ownership]"]);
+    check(&project, "set-role").await.expect_clean();
+    check(&project, "split").await.expect_clean();
+}
+
 #[test]
 fn a_policy_that_means_nothing_is_wrong_usage() {
     let verdict = Project::of_pairs().check_with(&["--policy", "shared"]);
