@@ -116,6 +116,12 @@ impl Project {
         command.args(arguments).arg("-C").arg(&self.root).stdin(Stdio::null());
         // A server of the tests' own run is not for the runs that they judge.
         command.env_remove("XTASK_POSTGRES_URL").env_remove("CARGO_TARGET_DIR");
+        // Nor is the form in which a runner is told, nor its summary.
+        for name in
+            ["GITEA_ACTIONS", "GITHUB_ACTIONS", "GITEA_STEP_SUMMARY", "GITHUB_STEP_SUMMARY", "CLICOLOR_FORCE"]
+        {
+            command.env_remove(name);
+        }
         if self.copy_lock.is_some() {
             // The copy shares what is compiled of other people's crates.
             command.env("CARGO_TARGET_DIR", home().join("target"));
