@@ -357,8 +357,8 @@ mod tests {
     #[test]
     fn a_mistyped_key_is_named_with_its_line_and_the_nearest_one() {
         insta::assert_snapshot!(
-            refused("[postgres]\nmajor = 15\n\n[migrations]\nledgr = \"x\"\n"),
-            @".config/xtask.toml:5: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`, `policy`, `lock-timeout`, `boot`, `base`, `release-tags`, `release`, `waivers`, `queries`; did you mean `ledger`?"
+            refused("[postgres]\nmajor = 15\n\n[roles]\nownr = \"x\"\n"),
+            @".config/xtask.toml:5: unknown field `ownr`, expected one of `owner`, `deployer`, `app`; did you mean `owner`?"
         );
     }
 

@@ -21,10 +21,10 @@ fn an_unknown_step_is_answered_with_the_ones_that_exist() {
 #[test]
 fn a_mistyped_key_of_the_configuration_is_answered_with_the_nearest_one() {
     let project = Project::with(LIBRARY);
-    project.write(".config/xtask.toml", "[migrations]\n\nledgr = \"migrations/applied.toml\"\n");
+    project.write(".config/xtask.toml", "[roles]\n\nownr = \"someone\"\n");
     let said = project.xtask(&["ci", "fmt"]);
     assert_eq!(said.code, 2);
-    insta::assert_snapshot!(said.stderr.trim_end(), @"error: .config/xtask.toml:3: unknown field `ledgr`, expected one of `path`, `ledger`, `prelude`, `policy`, `lock-timeout`, `boot`, `base`, `release-tags`, `release`, `waivers`, `queries`; did you mean `ledger`?");
+    insta::assert_snapshot!(said.stderr.trim_end(), @"error: .config/xtask.toml:3: unknown field `ownr`, expected one of `owner`, `deployer`, `app`; did you mean `owner`?");
 }
 
 #[test]
