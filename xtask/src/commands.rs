@@ -1,6 +1,7 @@
 //! What each command does; the one place that prints errors and decides the exit code.
 #![expect(clippy::print_stderr, reason = "this is where the tool talks")]
 
+mod gate;
 mod migrations;
 
 use std::{
@@ -8,35 +9,29 @@ use std::{
     io::{self, Write as _},
 };
 
-use anyhow::Context as _;
-
 use crate::{
     affected::{self, Reach},
     bench,
     cli::{
-        CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, MessageFormat, TestArgs, WorkflowsArgs,
+        CiArgs, Cli, Command, DbCommand, HooksCommand, ImagesCommand, TestArgs, WorkflowsArgs,
         WorkflowsCommand,
     },
     completions,
     config::ConfigError,
     context::Context,
     doctor,
-    engine::{self, OnFailure, Plan, Policy},
-    events::RunRecord,
+    engine::{OnFailure, Policy},
     hooks, images, interrupt,
-    lock::RunLock,
     mask::masked,
-    outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE, Status, StepError, StepResult},
+    outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_INTERRUPTED, EXIT_USAGE},
     overview::overview,
     process::{Log, ProcessError},
-    report::{Pages, Report},
-    setup,
-    steps::{self, Lane, STEPS, Step},
-    terminal::{self, Detail},
-    tools,
-    verdict::{self, tree::Tree},
+    steps::{self, Step},
+    verdict::{self, Decision, Verdicts, tree::Tree},
     workflows,
 };
+
+use self::gate::{Wanted, alone, as_in_the_table, gate, lock, set_up};
 
 /// Runs what was typed and returns the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
@@ -197,125 +192,6 @@ fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
     Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())
 }
 
-/// A run of the gate, as it was asked for.
-struct Wanted {
-    command: &'static str,
-    steps: Vec<&'static Step>,
-    on_failure: OnFailure,
-    format: MessageFormat,
-    detail: Detail,
-    setup: bool,
-    verdicts: Policy,
-    narrowed: BTreeMap<&'static str, String>,
-}
-
-impl Wanted {
-    /// One step, as `ci` runs it when nothing else is asked for.
-    fn step(name: &str) -> Self {
-        Self {
-            command: "ci",
-            steps: STEPS.iter().filter(|step| step.name == name).collect(),
-            on_failure: OnFailure::Stop,
-            format: MessageFormat::Human,
-            detail: Detail::Usual,
-            setup: false,
-            verdicts: Policy::Renew,
-            narrowed: BTreeMap::new(),
-        }
-    }
-}
-
-fn as_in_the_table(step: &Step, cx: &Context, log: &Log) -> StepResult {
-    (step.run)(cx, log)
-}
-
-fn gate(cx: &Context, wanted: Wanted, run: engine::Run<'_>) -> anyhow::Result<RunRecord> {
-    let _lock = lock(cx)?;
-    let tree = Tree::read(&cx.root);
-    if wanted.setup {
-        let applies = |step: &&'static Step| (step.skip)(cx).is_none();
-        set_up(cx, &wanted.steps.iter().copied().filter(applies).collect::<Vec<_>>())?;
-    }
-    let plan = Plan {
-        command: wanted.command,
-        steps: wanted.steps,
-        on_failure: wanted.on_failure,
-        verdicts: wanted.verdicts,
-        narrowed: wanted.narrowed,
-        lacks: &|steps| missing(cx, steps),
-        run,
-    };
-    let mut report = Report::new(&cx.target());
-    let mut pages = Pages::new(cx);
-    let mut terminal = terminal::listener(cx, wanted.format, wanted.detail);
-    let run = engine::run(cx, plan, tree, &mut [&mut report, &mut pages, terminal.as_mut()])?;
-    pages.warnings.iter().for_each(|it| eprintln!("warning: {it}"));
-    Ok(run)
-}
-
-/// One run at a time in a checkout.
-fn lock(cx: &Context) -> anyhow::Result<RunLock> {
-    RunLock::take(cx, |holder| eprintln!("another run holds this checkout ({holder}); waiting for it"))
-}
-
-/// Gets what the steps lack: tools first, then the base images, for which the tools are needed.
-fn set_up(cx: &Context, steps: &[&'static Step]) -> anyhow::Result<()> {
-    setup::run(cx, &names(steps))?;
-    let builds = steps.iter().any(|step| step.lane == Lane::Image || step.name == "test");
-    if !builds || images::skip(cx).is_some() {
-        return Ok(());
-    }
-    let path = cx.target().join("logs").join("bases.log");
-    let log = Log::create(&path).with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
-    say("set-up: base images");
-    match images::bases(cx, &log) {
-        Ok(outcome) => outcome.findings().iter().for_each(|it| say(&it.to_string())),
-        Err(StepError::Interrupted) => return Err(ProcessError::Interrupted.into()),
-        Err(StepError::Environment { lacks, fix }) => anyhow::bail!("{lacks}; try: {fix}"),
-        Err(StepError::Other(error)) => return Err(error.context("cannot make the base images")),
-    }
-    Ok(())
-}
-
-/// What this machine lacks for each step, told before anything runs.
-fn missing(cx: &Context, steps: &[&'static Step]) -> BTreeMap<&'static str, StepError> {
-    let mut found = BTreeMap::new();
-    for step in steps {
-        let missing = tools::missing(cx, &[step.name]);
-        if missing.is_empty() {
-            continue;
-        }
-        let lacks: Vec<String> =
-            missing.iter().map(|it| format!("`{}` is missing: {}", it.name, it.command)).collect();
-        found.insert(
-            step.name,
-            StepError::environment(lacks.join("\n"), format!("cargo xtask ci --setup {}", step.name)),
-        );
-    }
-    found
-}
-
-/// Runs one piece of work outside the gate, with a log of its own, and says how it ended.
-fn alone(
-    cx: &Context,
-    name: &'static str,
-    done: &str,
-    work: &(dyn Fn(&Context, &Log) -> StepResult + Sync),
-) -> anyhow::Result<u8> {
-    let table = |_: &Step, cx: &Context, log: &Log| work(cx, log);
-    let wanted = Wanted { command: name, verdicts: Policy::Leave, ..Wanted::step(name) };
-    let run = gate(cx, wanted, &table)?;
-    // What does not apply here was not done either.
-    if run.steps.iter().all(|step| step.status == Status::Passed) {
-        say(done);
-    }
-    Ok(run.verdict.exit_code())
-}
-
-fn names(steps: &[&'static Step]) -> Vec<&'static str> {
-    steps.iter().map(|step| step.name).collect()
-}
-
 fn list(cx: &Context) {
     let width = cx.steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
     for step in &cx.steps {
@@ -325,11 +201,16 @@ fn list(cx: &Context) {
 
 fn plan(cx: &Context, steps: &[&'static Step]) {
     let width = steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
+    let verdicts = Verdicts::of(cx, Tree::read(&cx.root));
     for step in steps {
-        match (step.skip)(cx) {
-            Some(reason) => say(&format!("{:width$}  skip  {reason}", step.name)),
-            None => say(&format!("{:width$}  run   {}", step.name, step.proves)),
-        }
+        let line = match (step.skip)(cx) {
+            Some(reason) => format!("skip  {reason}"),
+            None => match verdicts.decide(step) {
+                Decision::Hit(hit) => format!("keep  {}", hit.reason),
+                Decision::Run { .. } => format!("run   {}", step.proves),
+            },
+        };
+        say(&format!("{:width$}  {line}", step.name));
     }
 }
 

@@ -9,6 +9,7 @@ mod registry;
 mod relay;
 mod stack;
 mod stand_in;
+mod storage;
 mod unfinished;
 
 use std::collections::BTreeMap;

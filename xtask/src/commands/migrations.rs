@@ -4,7 +4,10 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 
-use super::{Wanted, gate, unusable};
+use super::{
+    gate::{Wanted, gate},
+    unusable,
+};
 use crate::{
     cli::{MigrationFlags, MigrationsCheckArgs, MigrationsCommand},
     context::Context,

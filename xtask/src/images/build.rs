@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     bases::{self, Missing},
     containerfile::{self, FILE, Stage},
-    registry,
+    registry, storage,
     unfinished::Building,
 };
 use crate::{
@@ -56,6 +56,9 @@ pub(super) enum Built {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
     references: Vec<String>,
+    /// Names of before that are still to be taken away.
+    #[serde(default)]
+    older: Vec<String>,
 }
 
 impl Kept {
@@ -97,6 +100,7 @@ pub(super) fn all(
     }
     let build = command(cx, podman, log)?;
     let _building = Building::begin(cx, podman)?;
+    let building = storage::shared(&storage::folder(), log)?;
     let mut images = Vec::new();
     for (service, line) in targets {
         let target = &service.manifest.image;
@@ -121,6 +125,7 @@ pub(super) fn all(
             return failed(stage, begins(stage), &finished);
         }
     }
+    drop(building);
     forget_older(cx, podman, log, references)?;
     Ok(Built::All(images))
 }
@@ -170,12 +175,20 @@ fn named(
 
 /// Takes away the names that this checkout gave before and nothing runs, and the layers that no name leads to.
 fn forget_older(cx: &Context, podman: &Podman, log: &Log, references: Vec<String>) -> Result<(), StepError> {
-    for old in Kept::read(cx).references.iter().filter(|it| !references.contains(it)) {
-        // An image that somebody runs stays.
-        podman.process(cx).args(["rmi", old]).log(log).run()?;
+    let before = Kept::read(cx);
+    let mut older: Vec<String> = before.older.into_iter().chain(before.references).collect();
+    older.retain(|it| !references.contains(it));
+    match storage::alone(&storage::folder()) {
+        Some(_alone) => {
+            for old in older.drain(..) {
+                // An image that somebody runs stays.
+                podman.process(cx).args(["rmi", &old]).log(log).run()?;
+            }
+            podman.process(cx).args(LEFT_OVER).log(log).run()?;
+        }
+        None => log.line("somebody else builds: older images stay until the next run"),
     }
-    podman.process(cx).args(LEFT_OVER).log(log).run()?;
-    Kept { references }.write(cx)?;
+    Kept { references, older }.write(cx)?;
     Ok(())
 }
 
