@@ -95,7 +95,7 @@ impl Replay<'_> {
             let replayed = report(&self.workspace.checkout().join("target/xtask/report.json"));
             if !finished.success() {
                 say(&format!("{:10} FAILED  {seconds} s  `{line}` ended with {}", job.name, finished.code()));
-                let output: Vec<&str> = finished.stdout.lines().chain(finished.stderr.lines()).collect();
+                let output: Vec<&str> = finished.stderr.lines().chain(finished.stdout.lines()).collect();
                 for line in &output[output.len().saturating_sub(SHOWN_LINES)..] {
                     say(&format!("    {line}"));
                 }
