@@ -92,6 +92,8 @@ pub(crate) struct PinnedCrate {
     pub(crate) ask: &'static [&'static str],
     /// Which of the crate's features are built.
     pub(crate) features: &'static [&'static str],
+    /// cargo's `opt-level`: a tool that waits for others most of its time is built in less than half the time without.
+    pub(crate) opt_level: &'static str,
 }
 
 const NEXTEST: PinnedCrate = PinnedCrate {
@@ -101,6 +103,7 @@ const NEXTEST: PinnedCrate = PinnedCrate {
     ask: &["--version"],
     // Without the part that updates the program by itself, which is a third of the compilation.
     features: &["default-no-update"],
+    opt_level: "0",
 };
 
 const SQLX: PinnedCrate = PinnedCrate {
@@ -109,6 +112,7 @@ const SQLX: PinnedCrate = PinnedCrate {
     program: "cargo-sqlx",
     ask: &["sqlx", "--version"],
     features: &["postgres"],
+    opt_level: "0",
 };
 
 const DENY: PinnedCrate = PinnedCrate {
@@ -117,6 +121,7 @@ const DENY: PinnedCrate = PinnedCrate {
     program: "cargo-deny",
     ask: &["--version"],
     features: &[],
+    opt_level: "0",
 };
 
 const RIPSECRETS: PinnedCrate = PinnedCrate {
@@ -125,6 +130,7 @@ const RIPSECRETS: PinnedCrate = PinnedCrate {
     program: "ripsecrets",
     ask: &["--version"],
     features: &[],
+    opt_level: "2",
 };
 
 /// Where systems keep the certificate authorities that they trust.
