@@ -214,8 +214,7 @@ fn commit(cx: &Context, revision: &str) -> Option<String> {
 
 /// What git answers in one line; nothing where it refuses, or there is no git.
 fn git(cx: &Context, arguments: &[&str]) -> Option<String> {
-    let finished = cx.process("git").args(arguments).run().ok()?;
-    finished.success().then(|| finished.stdout.trim().to_owned())
+    cx.process("git").args(arguments).answer().map(|it| it.trim().to_owned())
 }
 
 fn beside(folder: &str, name: &str) -> String {
