@@ -144,6 +144,7 @@ fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
     let exact = args.exact;
     let run = |step: &Step, cx: &Context, log: &Log| match (step.name, &selection) {
         ("test", Some(selection)) => steps::test::run(cx, log, selection),
+        ("test", None) if args.force => steps::test::check_all(cx, log),
         // What the step could decide in a quicker way is left to the real tool.
         ("sqlx", _) if exact => steps::sqlx::check_exactly(cx, log),
         _ => (step.run)(cx, log),
@@ -186,7 +187,9 @@ fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
     let whole = args.profile.is_none() && args.arguments.is_empty();
     let verdicts = if whole { Policy::Renew } else { Policy::Leave };
     let selection = steps::test::Selection { profile: args.profile, arguments: args.arguments, crates: None };
-    let narrowed = |_: &Step, cx: &Context, log: &Log| steps::test::run(cx, log, &selection);
+    let narrowed = |_: &Step, cx: &Context, log: &Log| {
+        if whole { steps::test::check_all(cx, log) } else { steps::test::run(cx, log, &selection) }
+    };
     let detail = args.telling.detail();
     let wanted = Wanted { command: "test", setup: args.setup, detail, verdicts, ..Wanted::step("test") };
     Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())

@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) roles: Roles,
     pub(crate) migrations: Migrations,
     pub(crate) images: Images,
+    pub(crate) test: Test,
     pub(crate) secrets: Secrets,
     /// Steps of the workspace's own.
     pub(crate) steps: Vec<CustomStep>,
@@ -102,6 +103,15 @@ pub(crate) struct Base {
     pub(crate) image: String,
     /// The build argument that hands it to the Containerfile; without one it is not used in builds.
     pub(crate) argument: Option<String>,
+}
+
+/// How the tests run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct Test {
+    /// Whether the tests of a crate hold as long as nothing changes that they may read: the crate, those that it stands on,
+    /// and all that lies in no crate. What tests read besides, `[package.metadata.tests]` of their crate says.
+    pub(crate) by_crate: bool,
 }
 
 /// A step of the workspace's own, such as a front end's tests.

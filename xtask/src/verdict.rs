@@ -7,6 +7,7 @@ mod explain;
 mod facts;
 pub(crate) mod inputs;
 mod named;
+pub(crate) mod parts;
 mod store;
 pub(crate) mod tree;
 
@@ -171,19 +172,23 @@ impl<'a> Verdicts<'a> {
 
     /// What a step depends on now, or why no verdict of it is kept.
     pub(crate) fn key(&self, step: &Step) -> Result<Key, String> {
+        self.key_of(step.name, &(step.inputs)(self.cx))
+    }
+
+    /// What a step of this name with these inputs depends on.
+    fn key_of(&self, step: &str, inputs: &Inputs) -> Result<Key, String> {
         let Some(tree) = &self.tree else {
             return Err("no verdict is kept outside of a git repository".into());
         };
         if let Some(path) = self.cx.outside() {
             return Err(format!("no verdict is kept: a crate stands on `{path}`, outside of the workspace"));
         }
-        let inputs = (step.inputs)(self.cx);
         let mut facts = Facts::new();
         facts.insert("the tool itself".into(), SOURCES.into());
-        for (path, content) in tree.files.iter().filter(|(path, _)| self.reads(&inputs, path)) {
+        for (path, content) in tree.files.iter().filter(|(path, _)| self.reads(inputs, path)) {
             facts.insert(format!("file {path}"), known(path, content)?);
         }
-        self.gate(&inputs, &mut facts)?;
+        self.gate(inputs, &mut facts)?;
         facts.insert("the configuration".into(), inputs.settings.join(" ").replace(['\n', '\t'], " "));
         if inputs.server
             && let Some(why) = facts::server(self.cx, &mut facts)
@@ -203,7 +208,7 @@ impl<'a> Verdicts<'a> {
             let counts = |name: &str| inputs.git == Git::Commits || name != facts::COMMIT;
             facts.extend(known.filter(|it| counts(it.0)).map(|(name, value)| (name.clone(), value.clone())));
         }
-        facts::programs(self.cx, step.name, &inputs.programs, &mut facts);
+        facts::programs(self.cx, step, &inputs.programs, &mut facts);
         let around = self.around.get_or_init(|| facts::around(&self.cx.root));
         facts.extend(around.iter().map(|(name, value)| (name.clone(), value.clone())));
         Ok(Key::new(&facts))

@@ -1,5 +1,6 @@
 //! `test`: nextest and the doctests, on a real Postgres where the workspace has a database.
 
+mod crates;
 mod output;
 
 use std::{
@@ -16,7 +17,7 @@ use crate::{
     process::{Log, Process},
     scratch::Scratch,
     steps::Need,
-    verdict::inputs::Inputs,
+    verdict::{inputs::Inputs, parts::Kept},
 };
 
 /// nextest's exit codes that say that a test failed, or that the tests do not compile.
@@ -33,12 +34,29 @@ pub(crate) struct Selection {
 
 /// Tests may read whatever lies in the tree.
 pub(crate) fn inputs(cx: &Context) -> Inputs {
+    database_inputs(cx, Inputs::of_workspace())
+}
+
+fn database_inputs(cx: &Context, inputs: Inputs) -> Inputs {
     let database = needs_postgres(cx);
-    Inputs { server: database, gate: database, ..Inputs::of_workspace() }.setting(&cx.config.postgres)
+    Inputs { server: database, gate: database, ..inputs }.setting(&cx.config.postgres)
 }
 
 pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
-    run(cx, log, &Selection::default())
+    check_after(cx, log, Kept::Count)
+}
+
+/// All tests, whatever was green before.
+pub(crate) fn check_all(cx: &Context, log: &Log) -> StepResult {
+    check_after(cx, log, Kept::AreIgnored)
+}
+
+fn check_after(cx: &Context, log: &Log, earlier: Kept) -> StepResult {
+    if cx.config.test.by_crate {
+        crates::check(cx, log, earlier)
+    } else {
+        run(cx, log, &Selection::default())
+    }
 }
 
 /// Runs nextest, and the doctests where the whole suite was asked for.

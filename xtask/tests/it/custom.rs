@@ -105,3 +105,75 @@ fn a_step_that_cannot_be_meant_is_refused_with_its_line() {
     insta::assert_snapshot!(refused("[\"sh\", \"check.sh\"]", "[]"), @"error: .config/xtask.toml:2: `web` has an empty `command`");
     insta::assert_snapshot!(refused("folder =", "lane = \"sauce\"\nfolder ="), @"error: .config/xtask.toml:5: unknown variant `sauce`, expected one of `source`, `compile`, `database`, `image`");
 }
+
+/// Two crates and one that stands on the first, each with a test; the third one's reads a file of the second.
+fn three_crates() -> Project {
+    let manifest = |name: &str, rest: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n{rest}")
+    };
+    let test = "#[test]\nfn holds() {}\n";
+    let lock = "version = 4\n\n[[package]]\nname = \"base\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"side\"\nversion = \
+                \"1.0.0\"\n\n[[package]]\nname = \"top\"\nversion = \"1.0.0\"\ndependencies = [\n \"base\",\n]\n";
+    let top = "[dependencies]\nbase = { path = \"../base\" }\n\n[package.metadata.tests]\nreads = [\"crates/side/page.txt\"]\n";
+    let project = Project::with(&[
+        ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n"),
+        ("Cargo.lock", lock),
+        ("crates/base/Cargo.toml", &manifest("base", "")),
+        ("crates/base/src/lib.rs", test),
+        ("crates/side/Cargo.toml", &manifest("side", "")),
+        ("crates/side/src/lib.rs", test),
+        ("crates/side/page.txt", "one\n"),
+        ("crates/top/Cargo.toml", &manifest("top", top)),
+        ("crates/top/src/lib.rs", test),
+        (".config/xtask.toml", "[test]\nby-crate = true\n"),
+        (".gitignore", "/target\n"),
+    ]);
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "."]);
+    project.git(&["commit", "--quiet", "--message", "Begin"]);
+    project
+}
+
+/// The crates whose tests ran.
+#[track_caller]
+fn tested(project: &Project, arguments: &[&str]) -> String {
+    let said = project.xtask(arguments);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    let log = project.read("target/xtask/logs/test.log");
+    let mut ran: Vec<&str> = log
+        .lines()
+        .filter(|line| line.trim_start().starts_with("PASS ["))
+        .filter_map(|line| line.split(')').nth(1)?.split_whitespace().next())
+        .collect();
+    ran.sort_unstable();
+    ran.join(" ")
+}
+
+#[test]
+fn tests_of_a_crate_run_again_when_something_changes_that_they_may_read() {
+    let project = three_crates();
+    let gate = &["ci", "test"];
+    assert_eq!(tested(&project, gate), "base side top");
+    project.append("crates/side/src/lib.rs", "// Changed.\n");
+    assert_eq!(tested(&project, gate), "side");
+    assert_eq!(
+        project.report()["steps"][0]["reason"],
+        "crates/side/src/lib.rs changed; only the tests of side; those of 2 crates hold on the same inputs"
+    );
+    project.append("crates/base/src/lib.rs", "// Changed.\n");
+    assert_eq!(tested(&project, gate), "base top");
+    project.write("crates/side/page.txt", "two\n");
+    assert_eq!(tested(&project, gate), "side top");
+    project.write("shared.txt", "in no crate\n");
+    assert_eq!(tested(&project, gate), "base side top");
+    assert_eq!(tested(&project, &["ci", "test", "--force"]), "base side top");
+}
+
+#[test]
+fn tests_that_were_red_run_again_whatever_else_was_green() {
+    let project = three_crates();
+    project.append("crates/side/src/lib.rs", "#[test]\nfn breaks() {\n    panic!(\"broken\");\n}\n");
+    assert_eq!(project.xtask(&["ci", "test"]).code, 1);
+    project.append("crates/base/src/lib.rs", "// Changed.\n");
+    assert_eq!(project.xtask(&["ci", "test"]).code, 1, "a red crate was taken for green");
+}
