@@ -3,6 +3,7 @@
 
 mod agreement;
 mod alarms;
+mod catalogue;
 mod conduct;
 mod down;
 mod dry_run;

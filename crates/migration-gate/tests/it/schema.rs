@@ -108,7 +108,7 @@ fn a_caught_error_is_told_once() {
 }
 
 /// Tenants with row security, which the services see by a policy; then what a test adds.
-fn guarded(up: &str) -> Project {
+pub(crate) fn guarded(up: &str) -> Project {
     Project::of_pairs()
         .without("migrations/0004_tags.down.sql")
         .without("migrations/0004_tags.up.sql")
@@ -246,26 +246,27 @@ fn an_index_that_not_every_partition_has_is_found() {
     ");
 }
 
+/// The good project with another pending migration, deployed by a member of the owner.
+pub(crate) fn lent(up: &str) -> Project {
+    Project::of_pairs()
+        .with("prelude.sql", format!("{PRELUDE}{LENDER}"))
+        .deployed_by("gate_lender")
+        .pair(
+            "0001_accounts",
+            "CREATE TABLE accounts (id bigint PRIMARY KEY);\nGRANT ALL ON _sqlx_migrations TO gate_lender;\n",
+            "DROP TABLE accounts;\n",
+        )
+        .pair("0004_tags", up, "DROP TABLE tags;\n")
+        .applied(&[("0001_accounts", "owner"), ("0002_orders", "deployer"), ("0003_order_state", "deployer")])
+}
+
 #[test]
 fn a_table_that_the_wrong_role_owns_is_found() {
-    let first = "migrations/0001_accounts";
-    let project = |up: &str| {
-        Project::of_pairs()
-            .with("prelude.sql", format!("{PRELUDE}{LENDER}"))
-            .deployed_by("gate_lender")
-            .with(
-                &format!("{first}.up.sql"),
-                "CREATE TABLE accounts (id bigint PRIMARY KEY);\nGRANT ALL ON _sqlx_migrations TO gate_lender;\n",
-            )
-            .with(&format!("{first}.down.sql"), "DROP TABLE accounts;\n")
-            .pair("0004_tags", up, "DROP TABLE tags;\n")
-            .applied(&[("0001_accounts", "owner"), ("0002_orders", "deployer"), ("0003_order_state", "deployer")])
-    };
     let table = "CREATE TABLE tags (id bigint PRIMARY KEY);\n";
-    project(table).check().expect_clean();
+    lent(table).check().expect_clean();
 
     let given = format!("{table}ALTER TABLE tags OWNER TO gate_owner;\n");
-    insta::assert_snapshot!(project(&given).check().expect(&["error[foreign-ownership]"]), @"
+    insta::assert_snapshot!(lent(&given).check().expect(&["error[foreign-ownership]"]), @"
     error[foreign-ownership] migrations/0004_tags.up.sql:1: after this, `gate_owner` owns table tags, not `gate_lender`
       production: the next migration that alters it needs the rights of `gate_owner`, and without them is refused: SQLSTATE 42501
       do: leave it to the role that runs migrations, or end the file with `ALTER TABLE tags OWNER TO gate_lender;`
