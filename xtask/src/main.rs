@@ -3,6 +3,7 @@
 //! Thin on purpose: what is heavy is a binary of its own in the workspace, which this one runs.
 
 mod affected;
+mod base;
 mod bench;
 mod budget;
 mod cli;

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
+    base,
     config::{Allowed, CONFIG_FILE},
     context::Context,
     outcome::{Finding, Outcome, StepError, StepResult},
@@ -20,8 +21,6 @@ use crate::{
 const ARGUMENTS_MAX: usize = 64 << 10;
 /// A line with this word is passed over by the scanner; the reason stands behind it.
 const EXCUSE: &str = concat!("pragma: allow", "list secret");
-/// Where the branch would be merged, the first that exists.
-const BASES: &[&str] = &["origin/HEAD", "origin/main", "origin/master", "main", "master"];
 
 pub(crate) fn inputs(cx: &Context) -> Inputs {
     Inputs { git: Git::Commits, ..Inputs::files(["**"]) }.setting(&cx.config.secrets)
@@ -42,7 +41,7 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
         }
     }
     findings.extend(excuses(cx, &files));
-    match base(cx) {
+    match base::left(&cx.root) {
         Some(base) => {
             let known: Vec<String> = findings.iter().filter_map(|it| it.file.clone()).collect();
             for (commit, hit) in in_commits(cx, log, &base)? {
@@ -167,14 +166,6 @@ fn listed(cx: &Context) -> Result<Option<Vec<String>>, StepError> {
     let mut files: Vec<String> = files.filter(|it| cx.root.join(it).is_file()).map(Into::into).collect();
     files.dedup();
     Ok(Some(files))
-}
-
-/// The commit that the branch left its base at.
-fn base(cx: &Context) -> Option<String> {
-    BASES.iter().find_map(|name| {
-        let finished = cx.process("git").args(["merge-base", "HEAD", name]).run().ok()?;
-        finished.success().then(|| finished.stdout.trim().to_owned())
-    })
 }
 
 /// Looks at the lines that each commit since `base` has added, at the places where they stood.

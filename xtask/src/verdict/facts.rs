@@ -11,6 +11,7 @@ use std::{
 
 use super::tree::Tree;
 use crate::{
+    base,
     context::Context,
     process::{Process, seen_by_children},
     tools,
@@ -42,14 +43,6 @@ const ABOVE: &[&str] = &[
     "rust-toolchain",
     "rust-toolchain.toml",
     "rustfmt.toml",
-];
-/// Where the branch would be merged, the first that exists.
-const BASES: &[&str] = &[
-    "refs/remotes/origin/HEAD",
-    "refs/remotes/origin/main",
-    "refs/remotes/origin/master",
-    "refs/heads/main",
-    "refs/heads/master",
 ];
 /// The fact that is the commit itself.
 pub(super) const COMMIT: &str = "the commit";
@@ -131,7 +124,7 @@ pub(super) fn git(root: &Path, tree: &Tree) -> Facts {
             None => names.push(name),
         }
     }
-    let base = BASES.iter().find(|it| names.contains(it));
+    let base = base::REFERENCES.iter().find(|it| names.contains(it));
     let left = base.and_then(|base| ask(&["merge-base", "HEAD", base])).unwrap_or_default();
     facts.insert("where the branch left its base".into(), left.trim().into());
     facts.insert(COMMIT.into(), tree.commit.clone().unwrap_or_default());

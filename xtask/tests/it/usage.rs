@@ -76,3 +76,18 @@ fn a_provider_of_postgres_that_does_not_exist_is_wrong_usage() {
     assert_eq!(said.status.code(), Some(2));
     insta::assert_snapshot!(String::from_utf8_lossy(&said.stderr).trim_end(), @"error: `XTASK_POSTGRES` is `locl`; set it to one of url, local, container, or unset it");
 }
+
+#[test]
+fn the_table_of_commands_in_the_readme_has_every_command() {
+    let readme = std::fs::read_to_string(crate::project::home().join("README.md")).unwrap();
+    let overview = Project::with(LIBRARY).xtask(&[]).stdout;
+    let entries = overview.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let commands: Vec<&str> = entries.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 10, "{overview}");
+    for command in commands {
+        assert!(
+            readme.contains(&format!("`cargo xtask {command}")),
+            "`{command}` is not in the table of README.md"
+        );
+    }
+}
