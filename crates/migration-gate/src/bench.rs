@@ -5,8 +5,9 @@
 //! has no plan. Neither alone sees everything. A last run with plain values reaches what nulls do not: functions that are
 //! strict, and the triggers behind a NOT NULL.
 
+use futures_util::TryStreamExt as _;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, Row as _, SqlSafeStr as _};
 
 use crate::{
     error::Error,
@@ -38,7 +39,7 @@ pub(crate) enum Planning {
 }
 
 /// What came of a query.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Trial {
     /// Why it cannot work, whatever the parameters.
     pub(crate) failure: Option<Refusal>,
@@ -52,13 +53,37 @@ pub(crate) struct Trial {
 #[derive(Debug)]
 pub(crate) struct Bench {
     connection: PgConnection,
-    /// SQL before each query, inside its transaction.
-    before: String,
+    /// Commands before each query, inside its transaction.
+    before: Vec<String>,
     /// Settings that were given a value because nobody has told one.
     pub(crate) guessed: Vec<(String, String)>,
 }
 
+/// Commands of a trial that stand or fall together, between the savepoint and the end.
+struct Stage {
+    commands: Vec<String>,
+    at: At,
+}
+
+/// What came of commands that were sent together.
+#[derive(Default)]
+struct Sent {
+    /// How many the server has carried out.
+    done: usize,
+    /// What it had against the next one.
+    refusal: Option<Refusal>,
+    plan: Option<Value>,
+}
+
+/// Where each stage begins.
+const SAVEPOINT: &str = "SAVEPOINT gate_planned";
+const BACK: &str = "ROLLBACK TO gate_planned";
+const EXPLAIN: &str = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)";
+/// How each trial ends.
+const END: &[&str] = &["ROLLBACK", "DEALLOCATE gate_query"];
+
 /// When the server refused.
+#[derive(Debug, Clone, Copy)]
 enum At {
     /// Reading the query: its own words are at fault.
     Preparing,
@@ -111,7 +136,7 @@ impl Bench {
         settings: &[(String, String)],
         planning: Planning,
     ) -> Result<Self, Error> {
-        let mut bench = Self { connection, before: String::new(), guessed: Vec::new() };
+        let mut bench = Self { connection, before: Vec::new(), guessed: Vec::new() };
         for (name, value) in settings {
             bench.set(name, value).await?;
         }
@@ -125,8 +150,8 @@ impl Bench {
 
     /// From now on each query is tried as `role`, who then has what `grants` give.
     pub(crate) fn act_as(&mut self, role: &str, grants: &[String]) {
-        let role = format!("SET LOCAL SESSION AUTHORIZATION {};\n", crate::target::identifier(role));
-        self.before = grants.iter().map(|it| format!("{it};\n")).collect::<String>() + &role;
+        let role = format!("SET LOCAL SESSION AUTHORIZATION {}", crate::target::identifier(role));
+        self.before = grants.iter().cloned().chain([role]).collect();
     }
 
     /// The superuser's own connection, for reading catalogs.
@@ -182,80 +207,91 @@ impl Bench {
             return Ok(Trial { failure: Some(several_statements()), ..Trial::default() });
         }
         let types: Vec<&str> = query.shape.parameters.iter().map(|it| it.name.as_str()).collect();
-        let mut prepared = self.prepare(query, &types).await?;
-        if prepared.as_ref().is_err_and(|it| it.sqlstate == "42704") && !types.is_empty() {
+        let mut tried = self.prepare_and_run(query, &types).await?;
+        if tried.as_ref().is_err_and(|it| it.sqlstate == "42704") && !types.is_empty() {
             // The type has another name for whoever prepared the query; the server knows what it takes.
-            prepared = match self.prepare(query, &[]).await? {
-                Ok(()) => Ok(()),
-                Err(_) => prepared,
-            };
+            tried = self.prepare_and_run(query, &[]).await?.or(tried);
         }
-        let trial = match prepared {
-            Ok(()) => {
-                let trial = self.plan_and_run(&query.shape.parameters).await?;
-                self.send("ROLLBACK; DEALLOCATE gate_query").await?.map_err(|it| out_of_step(&it))?;
-                trial
-            }
+        match tried {
+            Ok(trial) => Ok(trial),
             // Only queries and changes of rows can be prepared so; the rest has no plan and is just run.
             Err(refusal) if refusal.sqlstate == "42601" => {
-                let outcome =
-                    self.send(&format!("BEGIN;\n{}{}", self.before, with_nulls(&query.text))).await?;
+                let query = with_nulls(&query.text);
+                let sent = self.send_all(&[self.begun(), vec![query]].concat()).await?;
                 self.send("ROLLBACK").await?.map_err(|it| out_of_step(&it))?;
-                Trial::default().after(outcome.err(), At::Later)
+                Ok(Trial::default().after(sent.refusal, At::Later))
             }
-            Err(refusal) => Trial::default().after(Some(refusal), At::Preparing),
-        };
-        Ok(trial)
+            Err(refusal) => Ok(Trial::default().after(Some(refusal), At::Preparing)),
+        }
     }
 
-    /// Opens a transaction and prepares the query in it; where that fails there is neither.
-    async fn prepare(&mut self, query: &Query, types: &[&str]) -> Result<Result<(), Refusal>, Error> {
+    /// Prepares the query and runs it, all in one transaction and, where nothing is refused, in one message. What the
+    /// server has against preparing it is the error.
+    async fn prepare_and_run(
+        &mut self,
+        query: &Query,
+        types: &[&str],
+    ) -> Result<Result<Trial, Refusal>, Error> {
         let types = if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
-        let head = format!("BEGIN;\n{}PREPARE gate_query{types} AS\n", self.before);
-        let outcome = self.send(&format!("{head}{}\n;\nSAVEPOINT gate_planned", query.text)).await?;
-        if outcome.is_err() {
-            self.send("ROLLBACK").await?.map_err(|it| out_of_step(&it))?;
+        let prepare = format!("PREPARE gate_query{types} AS\n{}\n", query.text);
+        let mut head = [self.begun(), vec![prepare, SAVEPOINT.to_owned()]].concat();
+        let stages = stages(&query.shape.parameters);
+        let mut left = &stages[..];
+        let mut trial = Trial::default();
+        loop {
+            let mut commands = head.clone();
+            commands.extend(left.iter().flat_map(|it| it.commands.iter().cloned()));
+            commands.extend(END.iter().map(|&it| it.to_owned()));
+            let sent = self.send_all(&commands).await?;
+            trial.plan = trial.plan.or(sent.plan);
+            let Some(mut refusal) = sent.refusal else { return Ok(Ok(trial)) };
+            if sent.done == 0 {
+                // It has read none of it, and quotes all that follows its fault: that must be the query's own.
+                refusal = self.send_all(&head).await?.refusal.unwrap_or(refusal);
+            }
+            let Some(mut done) = sent.done.checked_sub(head.len()) else {
+                self.send("ROLLBACK").await?.map_err(|it| out_of_step(&it))?;
+                return Ok(Err(refusal));
+            };
+            while let [stage, rest @ ..] = left
+                && done >= stage.commands.len()
+            {
+                done -= stage.commands.len();
+                left = rest;
+            }
+            let [stage, rest @ ..] = left else { return Err(out_of_step(&refusal)) };
+            trial = trial.after(Some(refusal), stage.at);
+            left = if trial.failure.is_some() { &[] } else { rest };
+            head = vec![BACK.to_owned()];
         }
-        let head = head.chars().count();
-        Ok(outcome.map_err(|refusal| Refusal {
-            position: refusal.position.and_then(|it| it.checked_sub(head)),
-            ..refusal
-        }))
     }
 
-    async fn plan_and_run(&mut self, parameters: &[Type]) -> Result<Trial, Error> {
-        let execute = |values: Vec<String>| match values.is_empty() {
-            true => "EXECUTE gate_query".to_owned(),
-            false => format!("EXECUTE gate_query ({})", values.join(", ")),
-        };
-        let nulls = execute(vec!["NULL".into(); parameters.len()]);
-        let mut trial = Trial::default();
-        let explain = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {nulls}");
-        match sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut self.connection).await {
-            Ok(row) => {
-                trial.plan = row.try_get_unchecked(0).ok().and_then(|it: &str| serde_json::from_str(it).ok());
-            }
-            Err(error) => {
-                trial = trial.after(Some(refused(error)?), At::Later);
-                self.send("ROLLBACK TO gate_planned").await?.map_err(|it| out_of_step(&it))?;
-            }
-        }
-        let mut runs = vec![(nulls, At::Later)];
-        if !parameters.is_empty() {
-            runs.push((execute(parameters.iter().map(sample).collect()), At::WithSamples));
-        }
-        for (run, at) in runs {
-            if trial.failure.is_some() {
-                break;
-            }
-            // What is put off to the end of the transaction happens now.
-            let run = format!("{run};\nSET CONSTRAINTS ALL IMMEDIATE;\nROLLBACK TO gate_planned");
-            if let Err(refusal) = self.send(&run).await? {
-                trial = trial.after(Some(refusal), at);
-                self.send("ROLLBACK TO gate_planned").await?.map_err(|it| out_of_step(&it))?;
+    fn begun(&self) -> Vec<String> {
+        ["BEGIN".to_owned()].into_iter().chain(self.before.iter().cloned()).collect()
+    }
+
+    /// Sends commands as one simple query, until one is refused.
+    async fn send_all(&mut self, commands: &[String]) -> Result<Sent, Error> {
+        let mut sent = Sent::default();
+        let sql = AssertSqlSafe(commands.join(";\n"));
+        let mut answers = sqlx::raw_sql(sql).fetch_many(&mut self.connection);
+        loop {
+            match answers.try_next().await {
+                Ok(Some(Either::Left(_))) => sent.done += 1,
+                Ok(Some(Either::Right(row)))
+                    if commands.get(sent.done).is_some_and(|it| it.starts_with(EXPLAIN)) =>
+                {
+                    let plan = row.try_get_unchecked(0).ok();
+                    sent.plan = plan.and_then(|it: &str| serde_json::from_str(it).ok());
+                }
+                Ok(Some(Either::Right(_))) => {}
+                Ok(None) => return Ok(sent),
+                Err(error) => {
+                    sent.refusal = Some(refused(error)?);
+                    return Ok(sent);
+                }
             }
         }
-        Ok(trial)
     }
 
     async fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
@@ -281,6 +317,26 @@ impl Bench {
             Err(error) => refused(error).map(Err),
         }
     }
+}
+
+/// A query is planned, run with nulls, and run with plain values.
+fn stages(parameters: &[Type]) -> Vec<Stage> {
+    let execute = |values: Vec<String>| match values.is_empty() {
+        true => "EXECUTE gate_query".to_owned(),
+        false => format!("EXECUTE gate_query ({})", values.join(", ")),
+    };
+    // What is put off to the end of the transaction happens now.
+    let run = |execute: String, at: At| {
+        let commands = vec![execute, "SET CONSTRAINTS ALL IMMEDIATE".to_owned(), BACK.to_owned()];
+        Stage { commands, at }
+    };
+    let nulls = execute(vec!["NULL".into(); parameters.len()]);
+    let explain = Stage { commands: vec![format!("{EXPLAIN} {nulls}")], at: At::Later };
+    let mut stages = vec![explain, run(nulls, At::Later)];
+    if !parameters.is_empty() {
+        stages.push(run(execute(parameters.iter().map(sample).collect()), At::WithSamples));
+    }
+    stages
 }
 
 impl Trial {

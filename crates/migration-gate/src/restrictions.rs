@@ -27,13 +27,13 @@ pub(crate) struct Restriction {
 /// The restrictions of a database.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Restrictions {
-    all: BTreeSet<Restriction>,
+    all: BTreeMap<Table, BTreeSet<Restriction>>,
     /// The columns of every table.
     columns: BTreeMap<Table, BTreeSet<String>>,
 }
 
 const RESTRICTIONS: &str = "
-    WITH columns AS (
+    WITH columns AS NOT MATERIALIZED (
         SELECT attrelid, attnum, attname::text FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
     )
     SELECT k.conrelid AS relation, 'constraint `' || k.conname || '`' AS name, pg_get_constraintdef(k.oid) AS definition,
@@ -87,14 +87,17 @@ impl Restrictions {
         let doing = "reading what tables refuse";
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut *admin).await;
         let rows = rows.map_err(|error| lost(doing, &error))?;
-        let all = rows.iter().map(|row| Restriction {
-            table: (row.get(0), row.get(1)),
-            name: row.get(2),
-            definition: row.get(3),
-            operations: row.get(4),
-            columns: row.get(5),
-        });
-        let all = all.collect();
+        let mut all: BTreeMap<Table, BTreeSet<Restriction>> = BTreeMap::new();
+        for row in &rows {
+            let table: Table = (row.get(0), row.get(1));
+            all.entry(table.clone()).or_default().insert(Restriction {
+                table,
+                name: row.get(2),
+                definition: row.get(3),
+                operations: row.get(4),
+                columns: row.get(5),
+            });
+        }
         let rows = sqlx::query(
             "SELECT n.nspname::text, c.relname::text, array_agg(a.attname::text)
              FROM pg_class AS c
@@ -118,16 +121,18 @@ impl Restrictions {
         let refuses = |it: &&Restriction| {
             writes.iter().any(|write| write.table == it.table && it.operations.contains(&write.operation))
         };
-        self.all.iter().filter(|it| before.lacks(it)).filter(refuses).collect()
+        let written: BTreeSet<&Table> = writes.iter().map(|it| &it.table).collect();
+        let of_written = written.into_iter().filter_map(|it| self.all.get(it)).flatten();
+        of_written.filter(|it| before.lacks(it)).filter(refuses).collect()
     }
 
     /// Whether the table was there, and nothing that refuses the same; on nothing but new columns no old write is refused.
     fn lacks(&self, new: &Restriction) -> bool {
         let Some(columns) = self.columns.get(&new.table) else { return false };
         let is_of_old_columns = new.columns.is_empty() || new.columns.iter().any(|it| columns.contains(it));
-        let mut same_table =
-            self.all.iter().filter(|it| it.table == new.table && it.operations == new.operations);
-        is_of_old_columns && !same_table.any(|old| old.refuses_no_less_than(new))
+        let mut of_table = self.all.get(&new.table).into_iter().flatten();
+        let is_like = |old: &Restriction| old.operations == new.operations && old.refuses_no_less_than(new);
+        is_of_old_columns && !of_table.any(is_like)
     }
 }
 

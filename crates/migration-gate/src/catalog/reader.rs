@@ -43,7 +43,9 @@ struct Known {
 impl Reader {
     pub(crate) async fn of(target: &Target) -> Result<Self, Error> {
         let mut connection = target.admin().await?;
-        let settings = "SET search_path TO pg_catalog; SET jit TO off; SET lock_timeout TO '10s'";
+        // The questions are large and asked often: they are planned once.
+        let settings = "SET search_path TO pg_catalog; SET jit TO off; SET lock_timeout TO '10s'; \
+                        SET plan_cache_mode TO force_generic_plan";
         run(&mut connection, settings.into()).await.map_err(|error| lost(DOING, &error))?;
         Ok(Self { connection, ledger: target.ledger_name().into(), known: HashMap::new() })
     }

@@ -10,7 +10,7 @@ SELECT
     a.attname::text,
     CASE WHEN a.atttypid = t.oid THEN format_type(a.atttypid, a.atttypmod) ELSE format_type(t.oid, NULL) END,
     t.typname::text,
-    ARRAY(SELECT l.enumlabel::text FROM pg_enum AS l WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder),
+    ARRAY(SELECT l.enumlabel::text FROM pg_enum AS l WHERE t.typtype = 'e' AND l.enumtypid = t.oid ORDER BY l.enumsortorder),
     (SELECT i.typname::text FROM pg_type AS i WHERE i.oid = t.typelem AND t.typcategory = 'A'),
     a.attnotnull OR b.required,
     CASE WHEN a.attidentity = '' AND pg_get_expr(d.adbin, d.adrelid) !~ 'nextval'
