@@ -174,9 +174,9 @@ fn safe_form(effect: &Effect) -> &'static str {
     }
 }
 
-/// What went along with what the statement names.
+/// What `CASCADE` took along besides what the statement names; a column's own constraints and indexes always go with it.
 fn collateral(effect: &Effect) -> Option<Finding> {
-    if effect.collateral.is_empty() {
+    if effect.collateral.is_empty() || !effect.text.to_ascii_uppercase().contains("CASCADE") {
         return None;
     }
     let finding = Finding::new(&codes::LINT, format!("`CASCADE` also drops {}", effect.collateral.join(", ")))

@@ -43,6 +43,14 @@ fn what_cascade_takes_along_is_told() {
 }
 
 #[test]
+fn a_dropped_columns_own_constraint_and_index_go_without_a_word() {
+    let project = pending("CREATE TABLE tags (id int PRIMARY KEY, name text UNIQUE CHECK (name <> ''));\n")
+        .then("0004_plain", "ALTER TABLE tags DROP COLUMN name;\n");
+
+    project.check().expect_clean();
+}
+
+#[test]
 fn advice_never_fails_the_gate_and_what_is_applied_gets_none() {
     let project = pending("CREATE INDEX tags ON orders (note);\nDROP INDEX tags;\n").applied(&[
         ("0001_accounts", "owner"),
