@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     budget::Budget,
+    services::Role,
     steps::{Lane, STEPS},
 };
 
@@ -40,16 +41,16 @@ pub(crate) struct Postgres {
     pub(crate) tests: Option<bool>,
 }
 
-/// The three roles of the migration gate.
-#[derive(Debug, Clone, Deserialize)]
+/// The three roles of the migration gate; where none is named, one role does everything.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct Roles {
     /// Made what production began with.
-    pub(crate) owner: String,
+    pub(crate) owner: Option<String>,
     /// Applies migrations since.
-    pub(crate) deployer: String,
+    pub(crate) deployer: Option<String>,
     /// What services run as.
-    pub(crate) app: String,
+    pub(crate) app: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -81,6 +82,8 @@ pub(crate) struct Migrations {
     pub(crate) small_tables: Vec<String>,
     /// The TimeZone of production's sessions, such as `Europe/Berlin`.
     pub(crate) time_zone: Option<String>,
+    /// What the code sets in its sessions before it sends queries, such as what policies read: `"app.tenant" = "7"`.
+    pub(crate) settings: BTreeMap<String, String>,
     /// Folders of prepared queries, each with the role that sends them where it is not the services' (`DIR` or
     /// `DIR=ROLE`); without it every `.sqlx` in the root and in the crates' folders.
     pub(crate) queries: Option<Vec<String>>,
@@ -205,9 +208,16 @@ impl Default for Postgres {
     }
 }
 
-impl Default for Roles {
-    fn default() -> Self {
-        Self { owner: "owner".into(), deployer: "deployer".into(), app: "app".into() }
+impl Roles {
+    /// What the gate calls `role` in the databases that it makes.
+    pub(crate) fn name(&self, role: Role) -> &str {
+        let is_split = self.owner.is_some() || self.deployer.is_some() || self.app.is_some();
+        let (named, default) = match role {
+            Role::Owner => (&self.owner, "owner"),
+            Role::Deployer => (&self.deployer, "deployer"),
+            Role::App => (&self.app, "app"),
+        };
+        named.as_deref().unwrap_or(if is_split { default } else { "app" })
     }
 }
 
@@ -226,6 +236,7 @@ impl Default for Migrations {
             waivers: None,
             small_tables: Vec::new(),
             time_zone: None,
+            settings: BTreeMap::new(),
             queries: None,
         }
     }

@@ -108,24 +108,35 @@ impl Context {
         Service::all(&self.metadata, &self.root)
     }
 
-    /// The folders with migrations, relative to the root: the configured one, else what the crates hold.
+    /// The folders with migrations, relative to the root: the configured one, else what the crates hold, where their own
+    /// `sqlx.toml` says.
     pub(crate) fn migrations(&self) -> Vec<String> {
         let configured = &self.config.migrations.path;
         if holds_sql(&self.root.join(configured)) {
             return vec![configured.clone()];
         }
-        self.in_crates("migrations").into_iter().filter(|it| holds_sql(&self.root.join(it))).collect()
+        let told = self.crate_folders().filter_map(|it| migrations_dir(&it)).map(|it| self.shown(&it));
+        let mut found = self.in_crates("migrations");
+        found.extend(told);
+        found.retain(|it| holds_sql(&self.root.join(it)));
+        found.sort();
+        found.dedup();
+        found
     }
 
     /// Every folder called `name` in the root and in the crates' own folders, relative to the root.
     pub(crate) fn in_crates(&self, name: &str) -> Vec<String> {
-        let manifests = self.metadata.packages.iter().filter_map(|it| it.manifest_path.parent());
-        let crates = manifests.map(|it| it.as_std_path().to_owned());
-        let folders = crates.chain([self.root.clone()]).map(|it| it.join(name)).filter(|it| it.is_dir());
+        let folders = self.crate_folders().map(|it| it.join(name)).filter(|it| it.is_dir());
         let mut found: Vec<String> = folders.map(|it| self.shown(&it)).collect();
         found.sort();
         found.dedup();
         found
+    }
+
+    /// The crates' own folders and the root.
+    fn crate_folders(&self) -> impl Iterator<Item = PathBuf> {
+        let manifests = self.metadata.packages.iter().filter_map(|it| it.manifest_path.parent());
+        manifests.map(|it| it.as_std_path().to_owned()).chain([self.root.clone()])
     }
 
     /// One of the gate's own binaries. The first call of a run builds them all; whoever comes meanwhile waits, and `log`
@@ -167,6 +178,14 @@ impl Context {
         };
         Ok(target.join("debug"))
     }
+}
+
+/// Where `sqlx.toml` in a crate's folder puts the migrations; what is wrong in it is for the gate to tell.
+fn migrations_dir(folder: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(folder.join("sqlx.toml")).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    let named = table.get("migrate")?.get("migrations-dir")?.as_str()?;
+    std::fs::canonicalize(folder.join(named)).ok()
 }
 
 fn holds_sql(folder: &Path) -> bool {

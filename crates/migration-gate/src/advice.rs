@@ -163,8 +163,23 @@ fn permission(refusal: &Refusal, role: &str) -> String {
             "take the statement away: everything in the file runs as `{role}`, who is no member of that role"
         );
     }
-    if refusal.asks_for_superuser() || message.contains("extension") || message.contains("create role") {
-        return format!("`{role}` may not do this: let a database administrator do it, and the prelude here");
+    if message.contains("create role") {
+        return format!(
+            "roles are made once for the whole server: let an administrator make it, the prelude here (`--prelude`), and leave \
+             `CREATE ROLE` out; or let the prelude make `{role}` with `CREATEROLE`, where production's has it"
+        );
+    }
+    if refusal.asks_for_superuser() || message.contains("extension") {
+        return format!(
+            "`{role}` may not do this: let a database administrator do it in production before the deployment, and the prelude \
+             (`--prelude`) here"
+        );
+    }
+    if message.starts_with("permission denied for the database") {
+        return format!(
+            "let a database administrator do it, and the prelude here; or `GRANT CREATE ON DATABASE … TO {role};` in production and \
+             in the prelude"
+        );
     }
     if let Some(denied) = message.strip_prefix("permission denied for ") {
         return format!(

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use migration_gate::{Boot, Policy, QueryFolder, Roles, Settings, ledger::AppliedBy};
+use migration_gate::{Boot, Policy, QueryFolder, RoleNames, Settings, ledger::AppliedBy};
 
 /// Would production accept these migrations, and could they be taken back?
 #[derive(Debug, Parser)]
@@ -158,14 +158,15 @@ pub(crate) struct ProjectFlags {
     #[arg(long, value_enum, default_value_t = BootFlag::Waits)]
     boot: BootFlag,
     /// The role that made what production began with
-    #[arg(long, value_name = "ROLE", default_value = "owner")]
-    owner: String,
+    #[arg(long, value_name = "ROLE")]
+    owner: Option<String>,
     /// The role that applies migrations
-    #[arg(long, value_name = "ROLE", default_value = "deployer")]
-    deployer: String,
-    /// The role that services run as
-    #[arg(long, value_name = "ROLE", default_value = "app")]
-    app: String,
+    #[arg(long, value_name = "ROLE")]
+    deployer: Option<String>,
+    /// The role that services run as; where no role is named at all, and the ledger tells no owner from the deployer, one role
+    /// owns the database and does everything
+    #[arg(long, value_name = "ROLE")]
+    app: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -222,7 +223,7 @@ impl ProjectFlags {
                 BootFlag::Polls => Boot::Polls,
                 BootFlag::Alone => Boot::Alone,
             },
-            roles: Roles { owner: self.owner, deployer: self.deployer, app: self.app },
+            roles: RoleNames { owner: self.owner, deployer: self.deployer, app: self.app },
         }
     }
 }

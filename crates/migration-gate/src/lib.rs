@@ -29,6 +29,7 @@ pub mod files;
 mod finding;
 mod git;
 mod grants;
+mod hand_over;
 mod handlers;
 mod history;
 pub mod ledger;
@@ -86,7 +87,7 @@ pub use crate::{
     new::new,
     phases::Phases,
     prepared::{Inquiry, Prepared, prepared},
-    project::{Boot, Policy, Prelude, Project, QueryFolder, Roles, Settings, Slot},
+    project::{Boot, Policy, Prelude, Project, QueryFolder, RoleNames, Roles, Settings, Slot},
     provision::{Reach, provision},
     snapshot::{Live, Wish, snapshot},
 };

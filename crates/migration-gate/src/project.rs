@@ -40,7 +40,7 @@ pub struct Settings {
     pub release: Option<String>,
     /// Whether what production has applied is taken back and applied again too.
     pub all: bool,
-    pub roles: Roles,
+    pub roles: RoleNames,
     /// What the deployer may be besides itself.
     pub policy: Policy,
     /// The `lock_timeout` that the project's migrator sets when it logs in, such as `5s`.
@@ -96,6 +96,14 @@ pub struct Roles {
     pub app: String,
 }
 
+/// What the user calls the three roles, where he says it.
+#[derive(Debug, Clone, Default)]
+pub struct RoleNames {
+    pub owner: Option<String>,
+    pub deployer: Option<String>,
+    pub app: Option<String>,
+}
+
 /// A project that has been read; nothing here has been executed.
 #[derive(Debug)]
 pub struct Project {
@@ -145,16 +153,18 @@ impl Project {
         let beside = settings.migrations.join(WAIVERS_FILE);
         let waivers = settings.waivers.clone().or_else(|| beside.is_file().then_some(beside));
         let sqlx = SqlxConfig::of(&settings.migrations)?;
+        let ledger = settings.ledger.as_deref().map(Ledger::read).transpose()?.unwrap_or_default();
+        let roles = settings.roles.resolved(&ledger);
         Ok(Self {
             directory: Directory::read(&settings.migrations, sqlx.ignored_chars.clone())?,
-            ledger: settings.ledger.as_deref().map(Ledger::read).transpose()?.unwrap_or_default(),
+            ledger,
             prelude: settings.prelude.as_ref().map(Prelude::read).transpose()?,
             waivers: waivers.as_deref().map(Waivers::read).transpose()?.unwrap_or_default(),
             lineage: Lineage::read(settings)?,
             sqlx,
-            roles: settings.roles.clone(),
-            sent: QuerySet::read(&settings.queries, &settings.roles.app)?,
-            released: Released::read(settings)?,
+            sent: QuerySet::read(&settings.queries, &roles.app)?,
+            released: Released::read(settings, &roles.app)?,
+            roles,
             settings: settings.clone(),
         })
     }
@@ -292,10 +302,52 @@ impl Project {
     }
 }
 
+impl RoleNames {
+    /// What people should know of roles that they have not named.
+    pub(crate) fn assumed(&self, roles: &Roles) -> Option<String> {
+        let one = roles.names().len() == 1;
+        let silent = self.owner.is_none() && self.deployer.is_none() && self.app.is_none();
+        (silent && one).then(|| {
+            format!(
+                "no role is named: one role, here `{}`, owns the database, applies migrations and sends queries; where production has \
+                 several, name them with `--owner`, `--deployer` and `--app`",
+                roles.app
+            )
+        })
+    }
+
+    /// A project that names none, and whose ledger knows no other owner than the deployer, has one role for everything, as most
+    /// projects do.
+    fn resolved(&self, ledger: &Ledger) -> Roles {
+        let is_split = ledger.entries.iter().any(|it| it.role == AppliedBy::Owner);
+        let or = |name: &Option<String>, default: &str| name.clone().unwrap_or_else(|| default.into());
+        match self {
+            Self { owner: None, deployer: None, app: None } if !is_split => Roles::one("app"),
+            Self { owner, deployer, app } => {
+                Roles { owner: or(owner, "owner"), deployer: or(deployer, "deployer"), app: or(app, "app") }
+            }
+        }
+    }
+}
+
+impl Roles {
+    fn one(name: &str) -> Self {
+        Self { owner: name.into(), deployer: name.into(), app: name.into() }
+    }
+
+    /// Each once.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        [&self.owner, &self.deployer, &self.app].into_iter().map(String::as_str).collect()
+    }
+}
+
 impl Prelude {
     /// Whether it cares for the roles at all; one that only makes a schema leaves them to the gate.
     pub(crate) fn makes_roles(&self, roles: &Roles) -> bool {
-        [&roles.owner, &roles.deployer, &roles.app].into_iter().any(|role| self.sql.contains(role.as_str()))
+        let sql = self.sql.to_lowercase();
+        let makes_any = ["create role", "create user"].iter().any(|it| sql.contains(it));
+        let mut words = self.sql.split(|it: char| !(it.is_alphanumeric() || "_$-".contains(it)));
+        makes_any && words.any(|word| roles.names().contains(word))
     }
 
     fn read(path: &PathBuf) -> Result<Self, Error> {

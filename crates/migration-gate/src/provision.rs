@@ -8,7 +8,7 @@ use crate::{
     finding::Finding,
     plan::Plan,
     project::Project,
-    target::Target,
+    target::{Past, Target},
     upgrade::{self, Depth, Reached, Scene},
 };
 
@@ -53,8 +53,9 @@ async fn execute(
 ) -> Result<(), Error> {
     let target = Target::new(server_url, database)?.of(project);
     target.create().await?;
-    report.notes = target.set_up(project).await?;
     let recorded = recorded(&target, plan, database).await?;
+    let past = if recorded.is_empty() { Past::None } else { Past::Prelude };
+    report.notes = target.set_up_after(project, past).await?;
     let scene = Scene { target: &target, project, plan };
     report.applied = plan.applied.len();
     if upgrade::replay(&scene, &recorded, &mut report.findings).await? == Reached::End

@@ -46,7 +46,7 @@ impl Refusal {
         };
         Ok(Self {
             sqlstate: said.code().into(),
-            message: said.message().into(),
+            message: without_database(said.message()),
             detail: said.detail().map(Into::into),
             hint: said.hint().map(Into::into),
             position,
@@ -65,7 +65,7 @@ impl Refusal {
         };
         Some(Self {
             sqlstate: said.code().code().into(),
-            message: said.message().into(),
+            message: without_database(said.message()),
             detail: said.detail().map(Into::into),
             hint: said.hint().map(Into::into),
             position,
@@ -136,6 +136,14 @@ impl Refusal {
     /// Whether this is the same refusal as `other`, wherever it was met.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         (&self.sqlstate, &self.message) == (&other.sqlstate, &other.message)
+    }
+}
+
+/// What the gate calls its database tells nobody anything.
+fn without_database(message: &str) -> String {
+    match message.strip_prefix("permission denied for database ") {
+        Some(_) => "permission denied for the database".into(),
+        None => message.into(),
     }
 }
 

@@ -30,8 +30,8 @@ impl Released {
     ///
     /// # Errors
     /// When a named tag does not exist, or git cannot tell.
-    pub(crate) fn read(settings: &Settings) -> Result<Self, Error> {
-        let Settings { release, release_tags, queries, roles, migrations, .. } = settings;
+    pub(crate) fn read(settings: &Settings, app: &str) -> Result<Self, Error> {
+        let Settings { release, release_tags, queries, migrations, .. } = settings;
         if release.is_none() && queries.is_empty() {
             return Ok(Self::NotAsked);
         }
@@ -53,7 +53,7 @@ impl Released {
                 "no tag like `{pattern}` comes before this commit: nothing was released that production could go back to"
             )));
         };
-        let sent = QuerySet::at(&repository, &tag, queries, &roles.app)?;
+        let sent = QuerySet::at(&repository, &tag, queries, app)?;
         let shipped = repository.files(&tag, migrations)?.into_iter().map(|it| it.path).collect();
         Ok(Self::Release(Release { tag, is_named: release.is_some(), sent, migrations: shipped }))
     }

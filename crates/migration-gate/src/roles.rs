@@ -10,7 +10,7 @@ use crate::{
 
 /// Those that the server does not have.
 pub(crate) async fn missing(admin: &mut PgConnection, roles: &Roles) -> Result<Vec<String>, Error> {
-    let mut names = vec![roles.owner.clone(), roles.deployer.clone(), roles.app.clone()];
+    let mut names: Vec<String> = roles.names().into_iter().map(Into::into).collect();
     let known: Vec<String> =
         sqlx::query_scalar("SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1)")
             .bind(&names)
@@ -28,6 +28,7 @@ pub(crate) fn default(roles: &Roles, policy: Policy) -> String {
     let [owner, deployer, app] =
         [&roles.owner, &roles.deployer, &roles.app].map(|name| format!("'{}'", name.replace('\'', "''")));
     let member = match policy {
+        _ if roles.owner == roles.deployer => String::new(),
         // A server that somebody gave may remember another policy.
         Policy::Split => format!(
             "IF EXISTS (SELECT FROM pg_auth_members WHERE pg_get_userbyid(roleid) = {owner} AND pg_get_userbyid(member) = {deployer}) THEN \

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, postgre
 
 use crate::{
     error::Error,
+    hand_over::hand_over,
     project::{Policy, Project},
     refusal::Refusal,
     roles,
@@ -45,6 +46,14 @@ pub(crate) struct Target {
 struct Migrator {
     role: String,
     settings: Vec<(String, String)>,
+}
+
+/// What has been done in a database before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    None,
+    /// The prelude, which may only be able to run once, and migrations.
+    Prelude,
 }
 
 /// The beginning of a scratch database's name; who finds it unowned takes the database away.
@@ -285,10 +294,21 @@ impl Target {
 
     /// Runs the prelude, and makes the roles where no prelude does. Returns what people should know.
     pub(crate) async fn set_up(&self, project: &Project) -> Result<Vec<String>, Error> {
+        self.set_up_after(project, Past::None).await
+    }
+
+    /// The same in a database with a `past`.
+    pub(crate) async fn set_up_after(&self, project: &Project, past: Past) -> Result<Vec<String>, Error> {
         let mut admin = self.admin().await?;
+        let mut notes = Vec::new();
         if let Some(prelude) = &project.prelude {
-            if let Err(error) = run(&mut admin, prelude.sql.clone()).await {
-                return Err(self.prelude_refused(&prelude.path, &prelude.sql, error).await);
+            match run(&mut admin, prelude.sql.clone()).await {
+                Ok(()) => {}
+                Err(error) if past == Past::Prelude && is_there_already(&error) => notes.push(format!(
+                    "`{}` was not run again: {error}; a database made anew would have what was changed in it since",
+                    prelude.path
+                )),
+                Err(error) => return Err(self.prelude_refused(&prelude.path, &prelude.sql, error).await),
             }
             drop(admin.close().await);
             admin = self.admin().await?;
@@ -304,11 +324,22 @@ impl Target {
                     missing.join("` and `")
                 )));
             }
-            _ => run(&mut admin, roles::default(roles, project.settings.policy))
-                .await
-                .map_err(|error| lost("making the roles", &error))?,
+            prelude => {
+                run(&mut admin, roles::default(roles, project.settings.policy))
+                    .await
+                    .map_err(|error| lost("making the roles", &error))?;
+                // What production began with is the owner's.
+                if prelude.is_some() {
+                    let superuser: String = sqlx::query_scalar("SELECT session_user::text")
+                        .fetch_one(&mut admin)
+                        .await
+                        .map_err(|error| lost("asking who the superuser is", &error))?;
+                    hand_over(&mut admin, Some(&superuser), &roles.owner).await?;
+                }
+            }
         }
-        let notes = roles::superusers(&mut admin, roles).await?;
+        notes.extend(roles::superusers(&mut admin, roles).await?);
+        notes.extend(project.settings.roles.assumed(roles));
         drop(admin.close().await);
         Ok(notes)
     }
@@ -324,6 +355,13 @@ impl Target {
             Err(error) => lost("running the prelude", &error),
         }
     }
+}
+
+/// Whether the server refuses to make what it has.
+fn is_there_already(error: &sqlx::Error) -> bool {
+    const DUPLICATES: [&str; 7] = ["42P04", "42P06", "42P07", "42710", "42723", "42701", "23505"];
+    let code = error.as_database_error().and_then(|it| it.code().map(Into::into));
+    code.is_some_and(|it: String| DUPLICATES.contains(&it.as_str()))
 }
 
 fn no_login(role: &str, said: &str) -> Error {

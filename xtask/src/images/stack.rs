@@ -85,13 +85,7 @@ impl Database {
 
     /// The database's address for a role, through the relay.
     fn url(&self, cx: &Context, role: Role) -> String {
-        let roles = &cx.config.roles;
-        let role = match role {
-            Role::Owner => &roles.owner,
-            Role::Deployer => &roles.deployer,
-            Role::App => &roles.app,
-        };
-        through(&self.scratch.url(&self.name, Some(role)), self.relay.port)
+        through(&self.scratch.url(&self.name, Some(cx.config.roles.name(role))), self.relay.port)
     }
 }
 

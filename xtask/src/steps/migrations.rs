@@ -154,8 +154,10 @@ fn project(cx: &Context, log: &Log, command: &str, parts: &Parts) -> anyhow::Res
     let roles = &cx.config.roles;
     let mut process = cx.process(cx.gate_binary("migration-gate", log)?).arg(command);
     process = process.args(["--migrations", &parts.migrations]);
-    process = process.args(["--owner", &roles.owner, "--deployer", &roles.deployer, "--app", &roles.app]);
     let options = [
+        ("--owner", &roles.owner),
+        ("--deployer", &roles.deployer),
+        ("--app", &roles.app),
         ("--ledger", &parts.ledger),
         ("--prelude", &parts.prelude),
         ("--waivers", &parts.waivers),
@@ -172,6 +174,9 @@ fn project(cx: &Context, log: &Log, command: &str, parts: &Parts) -> anyhow::Res
     for (flag, value) in options.chain(small).chain(parts.queries.iter().map(|it| ("--queries", it))) {
         process = process.args([flag, value]);
     }
+    for (name, value) in &cx.config.migrations.settings {
+        process = process.args(["--setting", &format!("{name}={value}")]);
+    }
     Ok(if parts.all { process.arg("--all") } else { process })
 }
 
@@ -181,7 +186,8 @@ fn the_folder(cx: &Context) -> anyhow::Result<String> {
         [] => Ok(cx.config.migrations.path.clone()),
         [one] => Ok(one.clone()),
         several => anyhow::bail!(
-            "this workspace has {} folders of migrations ({}); name one with `--migrations PATH` or as `path` under              `[migrations]` in `.config/xtask.toml`",
+            "this workspace has {} folders of migrations ({}); name one with `--migrations PATH` or as `path` under \
+             `[migrations]` in `.config/xtask.toml`",
             several.len(),
             several.join(", ")
         ),

@@ -53,6 +53,39 @@ fn every_folder_of_migrations_is_judged() {
 }
 
 #[test]
+fn migrations_are_found_where_sqlx_toml_puts_them() {
+    let project = two_crates();
+    std::fs::remove_dir_all(project.root.join("crates/users/migrations")).unwrap();
+    project.write("crates/users/sqlx.toml", "[migrate]\nmigrations-dir = \"../../db/users\"\n");
+    project.write("db/users/1_users.sql", "CREATE TABLE users (id nonsense);\n");
+
+    let said = project.xtask(&["migrations", "check"]);
+    assert_eq!(said.code, 1, "{}{}", said.stdout, said.stderr);
+    assert_eq!(project.report()["steps"][0]["findings"][0]["file"], "db/users/1_users.sql");
+}
+
+#[test]
+fn what_the_code_sets_before_its_queries_is_configured() {
+    let project = two_crates();
+    project.write(
+        "crates/users/migrations/20240101120000_users.sql",
+        "CREATE TABLE users (id int, tenant int);\n\
+         CREATE FUNCTION tenant() RETURNS int LANGUAGE plpgsql AS $$ BEGIN\n\
+             IF current_setting('app.tenant') <> 'seven' THEN RETURN missing_function(); END IF;\n\
+             RETURN 7;\n\
+         END $$;\n",
+    );
+    let query = r#"{"db_name":"PostgreSQL","query":"SELECT tenant()","describe":{"columns":[],"parameters":{"Left":[]},"nullable":[]},"hash":"mine"}"#;
+    project.write("crates/users/.sqlx/query-mine.json", query);
+    let check = ["migrations", "check", "--migrations", "crates/users/migrations"];
+    assert_eq!(project.xtask(&check).code, 1, "nothing sets `app.tenant`");
+
+    project.write(".config/xtask.toml", "[migrations.settings]\n\"app.tenant\" = \"seven\"\n");
+    let said = project.xtask(&check);
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+}
+
+#[test]
 fn what_main_holds_may_not_be_edited_on_a_branch() {
     let project = branched();
     assert_eq!(project.xtask(&["migrations", "check"]).code, 0);
@@ -71,7 +104,7 @@ fn a_new_migration_follows_the_style_of_its_folder() {
     let project = two_crates();
     let said = project.xtask(&["migrations", "new", "labels"]);
     assert_ne!(said.code, 0);
-    insta::assert_snapshot!(said.stderr, @"error: this workspace has 2 folders of migrations (crates/orders/migrations, crates/users/migrations); name one with `--migrations PATH` or as `path` under              `[migrations]` in `.config/xtask.toml`");
+    insta::assert_snapshot!(said.stderr, @"error: this workspace has 2 folders of migrations (crates/orders/migrations, crates/users/migrations); name one with `--migrations PATH` or as `path` under `[migrations]` in `.config/xtask.toml`");
 
     let said = project.xtask(&["migrations", "new", "labels", "--migrations", "crates/orders/migrations"]);
     assert_eq!(

@@ -10,16 +10,16 @@ use crate::{
     codes,
     error::Error,
     finding::Finding,
+    hand_over::hand_over,
     origins::Origins,
     plan::Step,
     project::Policy,
-    target::{Target, lost, run},
+    target::{Target, lost},
     upgrade::Scene,
     walk::Walk,
 };
 
 const DEPLOYERS: Sides = Sides { after: "as the deployer" };
-const HAND_OVER: &str = include_str!("hand_over.sql");
 /// Other findings that tell the same of the same file, and tell why.
 const SAID_ALREADY: &[&str] = &["swallowed-error", "grant-ignored", "role-escape", "framing"];
 
@@ -114,14 +114,8 @@ impl<'s> Owned<'s> {
     }
 
     async fn hand_over(&self) -> Result<(), Error> {
-        let doing = "giving everything to one role";
         let mut admin = self.target.admin().await?;
-        sqlx::query("SELECT set_config('gate.new_owner', $1, false)")
-            .bind(&self.new_owner)
-            .execute(&mut admin)
-            .await
-            .map_err(|error| lost(doing, &error))?;
-        run(&mut admin, HAND_OVER.into()).await.map_err(|error| lost(doing, &error))?;
+        hand_over(&mut admin, None, &self.new_owner).await?;
         drop(admin.close().await);
         Ok(())
     }

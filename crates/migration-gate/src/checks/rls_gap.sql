@@ -15,6 +15,15 @@ tables AS (
     WHERE c.relkind IN ('r', 'p') AND c.relname <> $3
         AND s.nspname !~ '^pg_' AND s.nspname <> 'information_schema'
         AND NOT EXISTS (SELECT FROM members WHERE classid = 'pg_class'::regclass AND objid = c.oid)
+),
+-- What policies look at, such as the tenant.
+telling AS (
+    SELECT DISTINCT t.relnamespace, a.attname
+    FROM pg_depend AS d
+    JOIN pg_policy AS p ON p.oid = d.objid AND p.polrelid = d.refobjid
+    JOIN tables AS t ON t.oid = p.polrelid
+    JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
 )
 SELECT
     t.object,
@@ -35,7 +44,13 @@ SELECT
         ) AS forced_on_maker,
     NOT t.relrowsecurity AND t.in_use AND NOT t.relispartition
         AND (SELECT count(*) >= 2 AND bool_and(o.relrowsecurity)
-            FROM tables AS o WHERE o.relnamespace = t.relnamespace AND o.oid <> t.oid AND NOT o.relispartition) AS only_open_one
+            FROM tables AS o WHERE o.relnamespace = t.relnamespace AND o.oid <> t.oid AND NOT o.relispartition)
+        -- The table of the tenants themselves, or of what all of them look up, has no row that is somebody's.
+        AND (NOT EXISTS (SELECT FROM telling AS p WHERE p.relnamespace = t.relnamespace)
+            OR EXISTS (SELECT FROM telling AS p JOIN pg_attribute AS a ON a.attname = p.attname
+                WHERE p.relnamespace = t.relnamespace AND a.attrelid = t.oid AND NOT a.attisdropped)
+            OR EXISTS (SELECT FROM pg_constraint AS f JOIN tables AS o ON o.oid = f.confrelid AND o.relrowsecurity
+                WHERE f.conrelid = t.oid AND f.contype = 'f')) AS only_open_one
 FROM tables AS t
 CROSS JOIN (SELECT oid, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = $1) AS app
 CROSS JOIN (SELECT oid, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = $2) AS maker

@@ -93,7 +93,8 @@ DECLARE
     command record;
     altered oid;
 BEGIN
-    FOR command IN SELECT * FROM pg_event_trigger_ddl_commands() LOOP
+    -- What an extension brings is told by its name.
+    FOR command IN SELECT * FROM pg_event_trigger_ddl_commands() WHERE NOT in_extension LOOP
         altered := CASE command.classid
             WHEN 'pg_class'::regclass THEN COALESCE(
                 (SELECT i.indrelid FROM pg_index AS i WHERE i.indexrelid = command.objid), command.objid)

@@ -17,6 +17,7 @@ mod outages;
 mod policies;
 mod prepared;
 mod project;
+mod projects;
 mod provision;
 mod queries;
 mod rollback;

@@ -179,23 +179,12 @@ impl Project {
         columns: &[(&str, &str, bool)],
         parameters: &[&str],
     ) -> Self {
-        let column = |(ordinal, (name, type_info, _)): (usize, &(&str, &str, bool))| {
-            let origin = serde_json::json!({"Table": {"table": "t", "name": name}});
-            let type_info = type_of(type_info);
-            serde_json::json!({"ordinal": ordinal, "name": name, "type_info": type_info, "origin": origin})
-        };
-        let parameters: Vec<serde_json::Value> = parameters.iter().map(|it| type_of(it)).collect();
-        let json = serde_json::json!({
-            "db_name": "PostgreSQL",
-            "query": sql,
-            "describe": {
-                "columns": columns.iter().enumerate().map(column).collect::<Vec<_>>(),
-                "parameters": {"Left": parameters},
-                "nullable": columns.iter().map(|(_, _, nullable)| nullable).collect::<Vec<_>>(),
-            },
-            "hash": label,
-        });
-        self.with(&format!(".sqlx/query-{label}.json"), json.to_string())
+        self.with(&format!(".sqlx/query-{label}.json"), prepared(label, sql, columns, parameters))
+    }
+
+    /// A query without columns in a folder of its own.
+    pub(crate) fn query_in(self, folder: &str, label: &str, sql: &str, parameters: &[&str]) -> Self {
+        self.with(&format!("{folder}/query-{label}.json"), prepared(label, sql, &[], parameters))
     }
 
     /// Names another role as the deployer.
@@ -289,4 +278,25 @@ impl Verdict {
 /// A type of the project's own is an object.
 fn type_of(name: &str) -> serde_json::Value {
     serde_json::from_str(name).unwrap_or_else(|_| name.into())
+}
+
+/// A query as `cargo sqlx prepare` stores it.
+fn prepared(label: &str, sql: &str, columns: &[(&str, &str, bool)], parameters: &[&str]) -> String {
+    let column = |(ordinal, (name, type_info, _)): (usize, &(&str, &str, bool))| {
+        let origin = serde_json::json!({"Table": {"table": "t", "name": name}});
+        let type_info = type_of(type_info);
+        serde_json::json!({"ordinal": ordinal, "name": name, "type_info": type_info, "origin": origin})
+    };
+    let parameters: Vec<serde_json::Value> = parameters.iter().map(|it| type_of(it)).collect();
+    let json = serde_json::json!({
+        "db_name": "PostgreSQL",
+        "query": sql,
+        "describe": {
+            "columns": columns.iter().enumerate().map(column).collect::<Vec<_>>(),
+            "parameters": {"Left": parameters},
+            "nullable": columns.iter().map(|(_, _, nullable)| nullable).collect::<Vec<_>>(),
+        },
+        "hash": label,
+    });
+    json.to_string()
 }

@@ -145,6 +145,6 @@ fn a_ledger_that_sqlx_toml_puts_elsewhere_is_opened_there_as_the_deployer() {
         refused
             .check()
             .expect(&["error[apply-failed]", "info[not-judged]"])
-            .contains("permission denied for database")
+            .contains("permission denied for the database")
     );
 }

@@ -1,7 +1,9 @@
--- Gives everything in the database but what extensions have made to one role, as if it had made it.
+-- Gives everything in the database that one role owns, or that anybody owns, to another one, as if that had made it; what
+-- extensions have made stays.
 DO $gate$
 DECLARE
     new_owner CONSTANT oid := (SELECT oid FROM pg_roles WHERE rolname = current_setting('gate.new_owner'));
+    old_owner CONSTANT text := current_setting('gate.old_owner');
     statement text;
 BEGIN
     SET LOCAL search_path = pg_catalog;
@@ -35,7 +37,7 @@ BEGIN
         )
         SELECT format('ALTER %s %s OWNER TO %s', kind, name, new_owner::regrole)
         FROM owned
-        WHERE owner <> new_owner AND NOT EXISTS (
+        WHERE owner <> new_owner AND old_owner IN ('', pg_get_userbyid(owner)::text) AND NOT EXISTS (
             SELECT FROM pg_depend AS d
             WHERE d.classid = owned.class AND d.objid = owned.object AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e')
     LOOP
