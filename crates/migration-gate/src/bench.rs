@@ -5,25 +5,29 @@
 //! has no plan. Neither alone sees everything. A last run with plain values reaches what nulls do not: functions that are
 //! strict, and the triggers behind a NOT NULL.
 
+mod stage;
+mod trial;
+
 use futures_util::TryStreamExt as _;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, Row as _, SqlSafeStr as _};
 
+pub(crate) use self::trial::Trial;
+use self::{
+    stage::{BACK, END, EXPLAIN, SAVEPOINT, stages, with_nulls},
+    trial::{At, several_statements, unset},
+};
 use crate::{
     error::Error,
     queries::Query,
     refusal::Refusal,
-    shape::{Shape, Type},
+    shape::Shape,
     statements,
     target::{Target, lost, run},
-    writes::Required,
 };
 
 /// What a setting that nobody has told may look like: a policy reads it as text, a number or an identifier.
 const GUESSES: &[&str] = &["", "0", "00000000-0000-0000-0000-000000000000"];
-
-/// A text that nothing is called by.
-const SAMPLE: &str = "gate_sample";
 
 /// These begin or end transactions, or wait for rows from the client: they would leave the transaction of the trial.
 const NOT_TRIED: &[&str] =
@@ -38,17 +42,6 @@ pub(crate) enum Planning {
     Custom,
 }
 
-/// What came of a query.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Trial {
-    /// Why it cannot work, whatever the parameters.
-    pub(crate) failure: Option<Refusal>,
-    /// The plan as `EXPLAIN` shows it; none for what has no plan.
-    pub(crate) plan: Option<Value>,
-    /// Nulls were not welcome; the query may work with values.
-    excused: Option<Refusal>,
-}
-
 /// A connection in which queries are tried.
 #[derive(Debug)]
 pub(crate) struct Bench {
@@ -59,12 +52,6 @@ pub(crate) struct Bench {
     pub(crate) guessed: Vec<(String, String)>,
 }
 
-/// Commands of a trial that stand or fall together, between the savepoint and the end.
-struct Stage {
-    commands: Vec<String>,
-    at: At,
-}
-
 /// What came of commands that were sent together.
 #[derive(Default)]
 struct Sent {
@@ -73,24 +60,6 @@ struct Sent {
     /// What it had against the next one.
     refusal: Option<Refusal>,
     plan: Option<Value>,
-}
-
-/// Where each stage begins.
-const SAVEPOINT: &str = "SAVEPOINT gate_planned";
-const BACK: &str = "ROLLBACK TO gate_planned";
-const EXPLAIN: &str = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)";
-/// How each trial ends.
-const END: &[&str] = &["ROLLBACK", "DEALLOCATE gate_query"];
-
-/// When the server refused.
-#[derive(Debug, Clone, Copy)]
-enum At {
-    /// Reading the query: its own words are at fault.
-    Preparing,
-    /// Planning it, or running it with nulls.
-    Later,
-    /// Running it with values that nobody has meant.
-    WithSamples,
 }
 
 impl Bench {
@@ -319,85 +288,6 @@ impl Bench {
     }
 }
 
-/// A query is planned, run with nulls, and run with plain values.
-fn stages(parameters: &[Type]) -> Vec<Stage> {
-    let execute = |values: Vec<String>| match values.is_empty() {
-        true => "EXECUTE gate_query".to_owned(),
-        false => format!("EXECUTE gate_query ({})", values.join(", ")),
-    };
-    // What is put off to the end of the transaction happens now.
-    let run = |execute: String, at: At| {
-        let commands = vec![execute, "SET CONSTRAINTS ALL IMMEDIATE".to_owned(), BACK.to_owned()];
-        Stage { commands, at }
-    };
-    let nulls = execute(vec!["NULL".into(); parameters.len()]);
-    let explain = Stage { commands: vec![format!("{EXPLAIN} {nulls}")], at: At::Later };
-    let mut stages = vec![explain, run(nulls, At::Later)];
-    if !parameters.is_empty() {
-        stages.push(run(execute(parameters.iter().map(sample).collect()), At::WithSamples));
-    }
-    stages
-}
-
-impl Trial {
-    /// Sorts what the server said: a failure, or what only nulls are to blame for.
-    fn after(mut self, refusal: Option<Refusal>, at: At) -> Self {
-        let is_failure = |refusal: &Refusal| match at {
-            At::Preparing => true,
-            At::Later => is_failure(refusal),
-            At::WithSamples => is_missing(refusal),
-        };
-        match refusal {
-            Some(refusal) if is_failure(&refusal) => self.failure = Some(refusal),
-            Some(refusal) if !matches!(at, At::WithSamples) => self.excused = Some(refusal),
-            _ => {}
-        }
-        self
-    }
-}
-
-/// Whether no values of the parameters would help.
-fn is_failure(refusal: &Refusal) -> bool {
-    match refusal.sqlstate.as_str() {
-        // Nulls are not what a policy wants, and a function may raise this itself.
-        "42501" => {
-            ["permission denied", "must be ", "must have "].iter().any(|it| refusal.message.starts_with(it))
-        }
-        // A parameter whose type only its value tells.
-        "42P18" => false,
-        other => ["0A", "3F", "42"].contains(&&other[..2]),
-    }
-}
-
-/// Whether something is not there, or not allowed, that the sample itself has not named.
-fn is_missing(refusal: &Refusal) -> bool {
-    let is_of_sample = refusal.message.contains(SAMPLE);
-    let is_denied = refusal.sqlstate == "42501" && refusal.message.starts_with("permission denied for ");
-    !is_of_sample && (is_denied || ["42703", "42883", "42P01"].contains(&refusal.sqlstate.as_str()))
-}
-
-/// A plain value of the type, as SQL; a null where none is known.
-fn sample(parameter: &Type) -> String {
-    let plain = match parameter.name.as_str() {
-        array if array.ends_with("[]") => Some("{}"),
-        "bool" => Some("true"),
-        "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" => Some("1"),
-        "text" | "varchar" | "bpchar" => Some(SAMPLE),
-        "uuid" => Some("00000000-0000-0000-0000-000000000001"),
-        "date" | "timestamp" | "timestamptz" => Some("2001-01-01"),
-        "interval" => Some("1 minute"),
-        "json" | "jsonb" => Some("{}"),
-        _ => parameter.labels.first().map(String::as_str),
-    };
-    plain.map_or("NULL".into(), |it| format!("'{}'", it.replace('\'', "''")))
-}
-
-/// The setting that a policy or function reads and that nobody has made.
-fn unset(refusal: &Refusal) -> Option<String> {
-    let name = refusal.message.strip_prefix("unrecognized configuration parameter \"")?;
-    name.strip_suffix('"').filter(|it| it.contains('.')).map(str::to_owned)
-}
-
 fn refused(error: sqlx::Error) -> Result<Refusal, Error> {
     Refusal::of(error).map_err(|error| lost("trying the queries", &error))
 }
@@ -406,41 +296,7 @@ fn out_of_step(refusal: &Refusal) -> Error {
     Error::Lost { doing: "rolling a query back".into(), cause: refusal.to_string() }
 }
 
-fn several_statements() -> Refusal {
-    foreseen("42601", "cannot insert multiple commands into a prepared statement".into())
-}
-
-/// What the server would say.
-fn foreseen(sqlstate: &str, message: String) -> Refusal {
-    let moment = crate::refusal::Moment::File;
-    Refusal { sqlstate: sqlstate.into(), message, detail: None, hint: None, position: None, moment }
-}
-
-impl Refusal {
-    /// What an INSERT hears that does not fill `column`.
-    pub(crate) fn left_out(column: &Required) -> Self {
-        let Required { table: (_, table), column, .. } = column;
-        foreseen(
-            "23502",
-            format!("null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"),
-        )
-    }
-}
-
 fn first_word(sql: &str) -> String {
     let statement = statements::split(sql).first().map(|it| it.text).unwrap_or_default();
     statement.chars().take_while(|it| it.is_alphabetic()).collect::<String>().to_lowercase()
-}
-
-/// Statements without a plan take no parameters from `EXECUTE`.
-fn with_nulls(sql: &str) -> String {
-    let mut text = String::with_capacity(sql.len());
-    let mut rest = sql;
-    while let Some(at) = rest.find('$') {
-        let digits = rest[at + 1..].find(|it: char| !it.is_ascii_digit()).unwrap_or(rest.len() - at - 1);
-        text += &rest[..at];
-        text += if digits == 0 { "$" } else { "NULL" };
-        rest = &rest[at + 1 + digits..];
-    }
-    text + rest
 }
