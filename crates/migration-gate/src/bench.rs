@@ -12,7 +12,7 @@ use futures_util::TryStreamExt as _;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, Row as _, SqlSafeStr as _};
 
-pub(crate) use self::trial::Trial;
+pub(crate) use self::trial::{Trial, Trials};
 use self::{
     stage::{BACK, END, EXPLAIN, SAVEPOINT, stages, with_nulls},
     trial::{At, several_statements, unset},

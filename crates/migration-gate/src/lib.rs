@@ -226,9 +226,9 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
     rehearsal::judge(scene, rehearsal, reached, report).await?;
     report.phases.end("rehearsal");
     if reached == Reached::End {
-        checks::queries::judge(scene, origins.production.as_ref(), report).await?;
+        let trials = checks::queries::judge(scene, origins.production.as_ref(), report).await?;
         report.phases.end("queries");
-        checks::rollback::judge(scene, origins.production.as_ref(), report).await?;
+        checks::rollback::judge(scene, origins.production.as_ref(), &trials, report).await?;
         report.phases.end("rollback");
     } else if !scene.project.sent.is_empty() {
         report.notes.push("no query was tried: not all of the pending migrations could be applied".into());

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use sqlx::PgConnection;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::{
-    bench::{Bench, Planning},
+    bench::{Bench, Planning, Trial, Trials},
     codes::{self, Code},
     error::Error,
     queries::Query,
@@ -13,8 +14,12 @@ use crate::{
     restrictions::{Restriction, Restrictions},
     shape::{Column, Shape},
     target::{Target, lost},
-    writes::{self, Required, Write},
+    writes::{self, Required, RequiredColumns, Write},
 };
+
+/// Connections that describe at the same time, and how many queries are worth one.
+const CONNECTIONS: usize = 4;
+const FEWEST: usize = 20;
 
 /// A schema, seen through the eyes of some queries.
 #[derive(Debug, Default, Clone)]
@@ -49,29 +54,39 @@ pub(crate) struct Issue {
 }
 
 impl View {
-    /// Tries every query in `target` as the role that sends it.
+    /// Tries those of the queries whose places are `wanted` in `target`, each as the role that sends it, unless it is
+    /// `known` what comes of it there.
     pub(crate) async fn of(
         target: &Target,
         queries: &[&Query],
         settings: &[(String, String)],
+        known: &Trials,
+        wanted: impl Fn(usize) -> bool,
     ) -> Result<Self, Error> {
         let mut admin = target.admin().await?;
         let required = writes::required(&mut admin).await?;
         let restrictions = Restrictions::read(&mut admin).await?;
         drop(sqlx::Connection::close(admin).await);
-        let roles: BTreeSet<&str> = queries.iter().map(|it| it.role.as_str()).collect();
         let mut view = Self { answers: Vec::new(), filled: BTreeSet::new(), restrictions };
         view.answers.resize_with(queries.len(), Answer::default);
-        for role in roles {
-            let mut bench = Bench::login(target, role, settings, Planning::Generic).await?;
-            let of_role = || queries.iter().enumerate().filter(|(_, it)| it.role == role);
-            for (index, query) in of_role() {
-                let trial = bench.attempt(query).await?;
-                let answer = &mut view.answers[index];
-                answer.refusal = trial.failure;
-                answer.writes = trial.plan.as_ref().map(writes::of).unwrap_or_default();
-                answer.gaps = answer.writes.iter().flat_map(|it| it.leaves_out(&required)).cloned().collect();
-            }
+        let mut benches: BTreeMap<&str, Bench> = BTreeMap::new();
+        for (place, query) in queries.iter().enumerate().filter(|(place, _)| wanted(*place)) {
+            view.answers[place] = match known.of(query) {
+                Some(trial) => Answer::of(trial, &required),
+                None => {
+                    let bench = match benches.entry(&query.role) {
+                        Entry::Occupied(bench) => bench.into_mut(),
+                        Entry::Vacant(free) => {
+                            let bench =
+                                Bench::login(target, &query.role, settings, Planning::Generic).await?;
+                            free.insert(bench)
+                        }
+                    };
+                    Answer::of(&bench.attempt(query).await?, &required)
+                }
+            };
+        }
+        for bench in benches.into_values() {
             bench.close().await;
         }
         Ok(view)
@@ -88,26 +103,49 @@ impl View {
         // Nullability depends on how the server plans, and that on the version of sqlx that described the queries.
         let is_generic = queries.iter().any(|it| it.is_generic);
         let planning = if is_generic { Planning::Generic } else { Planning::Custom };
-        let mut benches: BTreeMap<&str, Bench> = BTreeMap::new();
+        let mut of_roles: BTreeMap<&str, Vec<(usize, Query)>> = BTreeMap::new();
         for (place, query) in queries.iter().enumerate() {
-            let answer = &mut self.answers[place];
-            if query.shape.is_empty() || answer.refusal.is_some() || !wanted(place) {
-                continue;
+            if !query.shape.is_empty() && self.answers[place].refusal.is_none() && wanted(place) {
+                of_roles.entry(&query.role).or_default().push((place, (*query).clone()));
             }
-            let bench = match benches.entry(&query.role) {
-                Entry::Occupied(bench) => bench.into_mut(),
-                Entry::Vacant(free) => {
-                    let mut bench = Bench::login(target, &query.role, settings, planning).await?;
-                    self.filled.extend(filled(bench.connection()).await?);
-                    free.insert(bench)
-                }
-            };
-            answer.shape = bench.describe(query).await?;
         }
-        for bench in benches.into_values() {
+        let mut tasks = JoinSet::new();
+        for (role, queries) in of_roles {
+            let mut bench = Bench::login(target, role, settings, planning).await?;
+            self.filled.extend(filled(bench.connection()).await?);
             bench.close().await;
+            for share in queries.chunks(queries.len().div_ceil(CONNECTIONS).max(FEWEST)) {
+                let (target, role, settings) = (target.clone(), role.to_owned(), settings.to_vec());
+                let share = share.to_vec();
+                tasks.spawn(async move {
+                    let mut bench = Bench::login(&target, &role, &settings, planning).await?;
+                    let mut shapes = Vec::with_capacity(share.len());
+                    for (place, query) in share {
+                        shapes.push((place, bench.describe(&query).await?));
+                    }
+                    bench.close().await;
+                    Ok::<_, Error>(shapes)
+                });
+            }
+        }
+        while let Some(shapes) = tasks.join_next().await {
+            let broken = |error: JoinError| Error::Lost {
+                doing: "asking about queries".into(),
+                cause: error.to_string(),
+            };
+            for (place, shape) in shapes.map_err(broken)?? {
+                self.answers[place].shape = shape;
+            }
         }
         Ok(())
+    }
+}
+
+impl Answer {
+    fn of(trial: &Trial, required: &RequiredColumns) -> Self {
+        let writes = trial.plan.as_ref().map(writes::of).unwrap_or_default();
+        let gaps = writes.iter().flat_map(|it| it.leaves_out(required)).cloned().collect();
+        Self { refusal: trial.failure.clone(), shape: None, writes, gaps }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Column {
 }
 
 /// A type of the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Type {
     /// As SQL spells it.
     pub(crate) name: String,

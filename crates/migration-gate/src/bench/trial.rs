@@ -1,10 +1,14 @@
 //! What came of a query, and whether values other than those that it was tried with would help.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::stage::SAMPLE;
 use crate::{
+    queries::Query,
     refusal::{Moment, Refusal},
+    shape::Type,
     writes::Required,
 };
 
@@ -17,6 +21,24 @@ pub(crate) struct Trial {
     pub(crate) plan: Option<Value>,
     /// Nulls were not welcome; the query may work with values.
     pub(super) excused: Option<Refusal>,
+}
+
+/// What came of queries in one database, by role, text and parameters: nobody tries one there again.
+#[derive(Debug, Default)]
+pub(crate) struct Trials(BTreeMap<(String, String, Vec<Type>), Trial>);
+
+impl Trials {
+    pub(crate) fn keep(&mut self, query: &Query, trial: Trial) {
+        self.0.insert(key(query), trial);
+    }
+
+    pub(crate) fn of(&self, query: &Query) -> Option<&Trial> {
+        self.0.get(&key(query))
+    }
+}
+
+fn key(query: &Query) -> (String, String, Vec<Type>) {
+    (query.role.clone(), query.text.clone(), query.shape.parameters.clone())
 }
 
 /// When the server refused.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Report,
-    bench::{Bench, Planning},
+    bench::{Bench, Planning, Trials},
     codes,
     error::Error,
     finding::Finding,
@@ -24,12 +24,13 @@ struct Refused<'q> {
     is_today: bool,
 }
 
-/// Tries the queries on what the pending migrations leave; `before` is a database that is what production is today.
+/// Tries the queries on what the pending migrations leave, and returns what came of each; `before` is a database that is
+/// what production is today.
 pub(crate) async fn judge(
     scene: &Scene<'_>,
     before: Option<&Target>,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<Trials, Error> {
     let prepared = &scene.project.sent;
     for (file, because) in &prepared.broken {
         report.findings.push(unreadable(file, because));
@@ -38,10 +39,10 @@ pub(crate) async fn judge(
         report.notes.push(format!("{} prepared queries are for another kind of database", prepared.foreign));
     }
     let mut verdict = Verdict::default();
-    let mut guessed = BTreeMap::new();
+    let (mut guessed, mut trials) = (BTreeMap::new(), Trials::default());
     for role in scene.project.senders() {
         let queries: Vec<&Query> = prepared.queries.iter().filter(|it| it.role == role).collect();
-        let mut refused = refused(scene, scene.target, role, &queries, &mut guessed).await?;
+        let mut refused = refused(scene, scene.target, role, &queries, &mut guessed, &mut trials).await?;
         if refused.is_empty() {
             continue;
         }
@@ -56,7 +57,7 @@ pub(crate) async fn judge(
     }
     verdict.write(&mut report.findings);
     report.queries = prepared.queries.len();
-    Ok(())
+    Ok(trials)
 }
 
 async fn refused<'q>(
@@ -65,6 +66,7 @@ async fn refused<'q>(
     role: &str,
     queries: &[&'q Query],
     guessed: &mut BTreeMap<String, String>,
+    trials: &mut Trials,
 ) -> Result<Vec<Refused<'q>>, Error> {
     let settings = &scene.project.settings.session;
     let mut bench = Bench::login(target, role, settings, Planning::Generic).await?;
@@ -75,9 +77,10 @@ async fn refused<'q>(
         let plan = trial.plan.as_ref().map(writes::of).unwrap_or_default();
         // Nulls are refused for the right reason only where the query has no other values.
         let gap = plan.iter().flat_map(|it| it.leaves_out(&required)).find(|it| !it.may_be_filled);
-        if let Some(refusal) = trial.failure.or_else(|| gap.map(Refusal::left_out)) {
+        if let Some(refusal) = trial.failure.clone().or_else(|| gap.map(Refusal::left_out)) {
             refused.push(Refused { query, refusal, is_today: false });
         }
+        trials.keep(query, trial);
     }
     guessed.extend(bench.guessed.drain(..));
     bench.close().await;
@@ -97,7 +100,7 @@ async fn mark_todays(
         return Ok(());
     };
     let queries: Vec<&Query> = refused_now.iter().map(|it| it.query).collect();
-    let today = refused(scene, before, role, &queries, &mut BTreeMap::new()).await?;
+    let today = refused(scene, before, role, &queries, &mut BTreeMap::new(), &mut Trials::default()).await?;
     for it in refused_now {
         let is_it = |today: &&Refused<'_>| std::ptr::eq(today.query, it.query);
         it.is_today = today.iter().find(is_it).is_some_and(|today| today.refusal.is_same_as(&it.refusal));

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Report, codes,
+    Report,
+    bench::Trials,
+    codes,
     error::Error,
     finding::Finding,
     plan::Step,
@@ -23,16 +25,20 @@ const SUFFIX: &str = "culprit";
 struct Found {
     issue: Issue,
     queries: Vec<usize>,
+    /// Whether only the queries' own answers tell where it comes from.
+    asks: bool,
     culprit: Option<usize>,
 }
 
 /// By code and words: several queries may have the same issue.
 type AllFound = BTreeMap<(&'static str, String), Found>;
 
-/// Compares what the release's queries say to production's schema, `before`, and to the new one.
+/// Compares what the release's queries say to production's schema, `before`, and to the new one, where it is `known` what
+/// comes of some.
 pub(crate) async fn judge(
     scene: &Scene<'_>,
     before: Option<&Target>,
+    known: &Trials,
     report: &mut Report,
 ) -> Result<(), Error> {
     let release = match &scene.project.released {
@@ -49,11 +55,13 @@ pub(crate) async fn judge(
     let queries: Vec<&Query> = release.sent.queries.iter().collect();
     let settings = &scene.project.settings.session;
     let describe_new = async {
-        let mut view = View::of(scene.target, &queries, settings).await?;
+        let mut view = View::of(scene.target, &queries, settings, known, |_| true).await?;
         view.describe(scene.target, &queries, settings, |_| true).await?;
         Ok(view)
     };
-    let (mut old, new) = tokio::try_join!(View::of(before, &queries, settings), describe_new)?;
+    let nothing = Trials::default();
+    let try_old = View::of(before, &queries, settings, &nothing, |_| true);
+    let (mut old, new) = tokio::try_join!(try_old, describe_new)?;
     // What is as the release was compiled needs no second look.
     let is_other = |place: usize| {
         new.answers[place].shape.as_ref().is_some_and(|it| !it.is_same_as(&queries[place].shape))
@@ -97,22 +105,25 @@ impl Compared<'_> {
     /// Every issue that `new` has and the old schema has not.
     fn with(&self, new: &View) -> AllFound {
         let mut found = AllFound::new();
-        let mut add = |issue: Issue, index: usize| {
+        let mut add = |issue: Issue, index: usize, asks: bool| {
             let key = (issue.code.name, issue.what.clone());
-            let empty = || Found { issue, queries: Vec::new(), culprit: None };
-            found.entry(key).or_insert_with(empty).queries.push(index);
+            let empty = || Found { issue, queries: Vec::new(), asks, culprit: None };
+            let found = found.entry(key).or_insert_with(empty);
+            found.queries.push(index);
+            found.asks |= asks;
         };
         for (index, query) in self.queries.iter().enumerate() {
             let old = self.is_production.then(|| &self.old.answers[index]);
             for issue in issues(query, old, new, &new.answers[index]) {
-                add(issue, index);
+                add(issue, index, true);
             }
         }
         let writers = if self.is_production { &self.old.answers } else { &new.answers };
         for (restriction, issue) in new_restrictions(&self.old, new, writers) {
             let writes =
                 |it: &usize| writers[*it].writes.iter().any(|write| write.table == restriction.table);
-            (0..self.queries.len()).filter(writes).for_each(|index| add(issue.clone(), index));
+            let asks = !self.is_production || restriction.definition == "NOT NULL";
+            (0..self.queries.len()).filter(writes).for_each(|index| add(issue.clone(), index, asks));
         }
         found
     }
@@ -129,6 +140,11 @@ impl Compared<'_> {
             ..*self
         };
         let struck: Vec<usize> = struck.into_iter().collect();
+        // What a table refuses is read from it, whatever its writers say.
+        let asked: BTreeSet<usize> =
+            found.values().filter(|it| it.asks).flat_map(|it| it.queries.iter().copied()).collect();
+        let is_asked = |place: usize| asked.contains(&struck[place]);
+        let nothing = Trials::default();
         let at_first = if self.is_production { AllFound::new() } else { fewer.with(&fewer.old) };
         let mut absent: BTreeSet<_> = found
             .iter()
@@ -141,8 +157,8 @@ impl Compared<'_> {
                 break;
             }
             let settings = &scene.project.settings.session;
-            let mut view = View::of(scene.target, &fewer.queries, settings).await?;
-            view.describe(scene.target, &fewer.queries, settings, |_| true).await?;
+            let mut view = View::of(scene.target, &fewer.queries, settings, &nothing, is_asked).await?;
+            view.describe(scene.target, &fewer.queries, settings, is_asked).await?;
             let now = fewer.with(&view);
             for (key, found) in found.iter_mut() {
                 if !is_among(key, found, &now, &struck) {
@@ -184,7 +200,7 @@ fn is_among(key: &(&'static str, String), found: &Found, there: &AllFound, struc
 }
 
 fn finding(release: &Release, queries: &[&Query], found: &Found, steps: &[Step<'_>]) -> Finding {
-    let Found { issue, queries: struck, culprit } = found;
+    let Found { issue, queries: struck, culprit, .. } = found;
     let tag = &release.tag;
     let first = struck.first().map(|it| queries[*it]);
     let (excerpt, file) = first.map(|it| (it.excerpt(), it.file.as_str())).unwrap_or_default();
