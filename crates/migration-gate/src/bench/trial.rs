@@ -78,6 +78,7 @@ fn is_failure(refusal: &Refusal) -> bool {
         }
         // A parameter whose type only its value tells.
         "42P18" => false,
+        "55000" => refusal.message.contains("replica identity"),
         other => ["0A", "3F", "42"].contains(&&other[..2]),
     }
 }

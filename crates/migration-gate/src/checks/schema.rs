@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     catalog::{self, Difference, Reader},
-    checks::{foreign_ownership, invalid_index, rls_gap},
+    checks::{foreign_ownership, invalid_index, replication, rls_gap},
     error::Error,
     finding::Finding,
     upgrade::Scene,
@@ -46,6 +46,7 @@ pub(crate) async fn judge(
     findings.extend(foreign_ownership::check(scene, &end, &touched));
     findings.extend(invalid_index::check(&end, &touched));
     findings.extend(rls_gap::check(scene, &touched).await?);
+    findings.extend(replication::check(scene, &end, &touched).await?);
     Ok(())
 }
 

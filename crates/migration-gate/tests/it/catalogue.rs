@@ -18,7 +18,7 @@ use self::row::{NO_HAZARD, Row};
 const HAZARDS: u8 = 72;
 
 /// Hazards that nothing but the reason keeps from being caught; the crate's documentation has the same list.
-const OUT_OF_REACH: &[u8] = &[48, 64, 65];
+const OUT_OF_REACH: &[u8] = &[];
 
 /// Codes that another command tells, or that tell of nothing but a stop.
 const ELSEWHERE: &[(&str, &str)] = &[

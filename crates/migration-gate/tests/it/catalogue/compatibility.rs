@@ -163,6 +163,14 @@ pub(super) const ROWS: &[Row] = &[
         .applied(&[("0001_accounts", "owner"), ("0002_orders", "deployer"), ("0003_order_state", "deployer")])
         .pair("0004_tags", "UPDATE orders SET note = '' WHERE note IS NULL;\n", "SELECT 1;\n")
     }),
+    row(48, "a query loses the index by which it finds its rows", Shop, &["warning[lint]"], |good| {
+        good.query("e", "SELECT amount FROM orders WHERE shop = $1", &["Int8"]).pair(
+            "0004_next",
+            "-- no-transaction\nDROP INDEX CONCURRENTLY orders_shop;\n",
+            "CREATE INDEX orders_shop ON orders (shop);\n",
+        )
+    })
+    .on(&["--release-tags", "v*", "--boot", "alone"]),
 ];
 
 const BROKEN: &str = "error[rollback-query-broken]";

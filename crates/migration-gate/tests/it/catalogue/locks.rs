@@ -1,7 +1,10 @@
 //! What pending migrations do to tables in use and to the rows in them: hazards 49 to 65.
 
 use super::{
-    good::Good::{InUse, Indexed, Pairs, Shop},
+    good::{
+        Good::{InUse, Indexed, Pairs, Shop},
+        VISITS,
+    },
     row::{Row, row},
 };
 use crate::{
@@ -30,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         up(good, "ALTER TABLE orders ADD COLUMN long int GENERATED ALWAYS AS (length(note)) STORED;\n")
     }),
     row(52, "a bigserial", InUse, REWRITE, |good| up(good, "ALTER TABLE orders ADD COLUMN n bigserial;\n")),
-    row(52, "SET UNLOGGED", InUse, REWRITE, |good| up(good, "ALTER TABLE orders SET UNLOGGED;\n")),
+    row(52, "SET UNLOGGED", InUse, &["error[lock-rewrite]", "info[lint]"], |good| up(good, "ALTER TABLE orders SET UNLOGGED;\n")),
     row(53, "timestamp becomes timestamptz where production's zone is another", InUse, REWRITE, |good| {
         good.with(
             "migrations/0002_orders.sql",
@@ -100,6 +103,28 @@ pub(super) const ROWS: &[Row] = &[
     }),
     row(63, "IF NOT EXISTS passes over a table of another shape", InUse, SWALLOWED, |good| {
         up(good, "CREATE TABLE IF NOT EXISTS orders (id bigint PRIMARY KEY, colour text);\n")
+    }),
+    row(64, "rows are deleted to which a foreign key without an index refers", Shop, &["warning[lint]"], |good| {
+        let visits = VISITS.replace("CREATE INDEX visits_shop ON visits (shop);\n", "");
+        good.with("migrations/0003_visits.up.sql", visits).query(
+            "e",
+            "DELETE FROM shops WHERE id = $1",
+            &["Int8"],
+        )
+    }),
+    row(65, "a table that a crash empties", InUse, &["info[lint]"], |good| {
+        up(good, "CREATE UNLOGGED TABLE tags (tag text PRIMARY KEY);\n")
+    }),
+    row(65, "a published table without a key", InUse, &["warning[lint]"], |good| {
+        up(good, "CREATE TABLE tags (tag text);\n")
+            .with("prelude.sql", format!("{PRELUDE}CREATE PUBLICATION everything FOR ALL TABLES;\n"))
+    }),
+    row(65, "a query that changes its rows", Shop, &["error[query-broken]", "warning[lint]"], |good| {
+        let visits = VISITS.replace("id bigserial PRIMARY KEY", "id bigserial").replace("INSERT ON", "INSERT, UPDATE ON");
+        let prelude = good.read("prelude.sql");
+        good.with("prelude.sql", format!("{prelude}CREATE PUBLICATION everything FOR ALL TABLES;\n"))
+            .with("migrations/0003_visits.up.sql", visits)
+            .query("e", "UPDATE visits SET note = $1", &["Text"])
     }),
 ];
 
