@@ -155,7 +155,10 @@ impl Changed<'_> {
         );
         let finding = Finding::new(&codes::LINT, what)
             .means("the query walks the whole table from now on: the more rows, the slower")
-            .fix(format!("keep the index as long as a query needs it: {} {definition}", shown(table)));
+            .fix(format!(
+                "keep it until no query needs it, or make one as good: CREATE INDEX ON {} {definition};",
+                shown(table)
+            ));
         Some(place(finding, pending, [name, &table.1]))
     }
 
@@ -176,7 +179,8 @@ impl Changed<'_> {
             let finding = Finding::new(&codes::LINT, what)
                 .means(format!("each row that goes from `{other}` walks the whole of `{table}`"))
                 .fix(format!(
-                    "CREATE INDEX ON {table} ({}); CONCURRENTLY, in a file of its own, where `{table}` is in use",
+                    "CREATE INDEX ON {table} ({}); with CONCURRENTLY, in a file of its own, where `{table}` is in use; or name it in \
+                     `small-tables` if it stays small",
                     key.column
                 ));
             place(finding, pending, [&key.name, &key.table.1])

@@ -51,7 +51,10 @@ pub static LINT: Code = Code {
     level: Level::Warning,
     title: "nothing refuses it, but a careful reader would ask",
     story: "Advice on what is pending, from two sources. What was executed tells what `CASCADE` took along besides what the \
-file names. The linter squawk reads the SQL, with only those of its rules that nothing here judges by executing: a `DROP INDEX` \
-without `CONCURRENTLY` waits for every query on the table, and all others wait behind it. `-- squawk-ignore RULE` above the \
-statement silences one.",
+file names; a query whose index is gone, by its plan before and after; a foreign key without an index where a query deletes what \
+it refers to: `DELETE FROM orders` then walks the whole of `lines` for each row; a table that a crash empties (`UNLOGGED`), or \
+that is published without a key. The linter squawk reads the SQL, with only those of its rules that nothing here judges by \
+executing: a `DROP INDEX` without `CONCURRENTLY` waits for every query on the table, and all others wait behind it. \
+`-- squawk-ignore RULE` above the statement silences one of its rules; anything else is waived in `waivers.toml`, and walks of \
+a table that stays small by `small-tables`.",
 };

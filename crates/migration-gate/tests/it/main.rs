@@ -8,6 +8,7 @@ mod conduct;
 mod down;
 mod dry_run;
 mod files;
+mod indexes;
 mod input;
 mod lineage;
 mod lint;
