@@ -159,11 +159,19 @@ fn ran(command: &mut Command) -> (Duration, String) {
     (took, said)
 }
 
-/// Makes what is there a release, to which production could be rolled back.
+/// Makes what is there a release, to which production could be rolled back; what is pending comes after it.
 fn release(root: &Path) {
     let identity = ["-c", "user.name=Bench", "-c", "user.email=bench@example.com"];
-    for arguments in [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", "All"], &["tag", "v1.0.0"]] {
-        ran(with_tools("git", root).args(identity).args(arguments));
+    let git = |arguments: &[&str]| ran(with_tools("git", root).args(identity).args(arguments));
+    git(&["init", "-q"]);
+    git(&["add", "-A"]);
+    for version in generated::MIGRATIONS - generated::PENDING + 1..=generated::MIGRATIONS {
+        git(&["rm", "-q", "--cached", &format!("migrations/{version:04}_*")]);
+    }
+    for arguments in
+        [&["commit", "-qm", "All"][..], &["tag", "v1.0.0"], &["add", "-A"], &["commit", "-qm", "More"]]
+    {
+        git(arguments);
     }
 }
 

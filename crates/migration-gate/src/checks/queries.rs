@@ -24,6 +24,13 @@ struct Refused<'q> {
     is_today: bool,
 }
 
+/// What came of the queries, and the settings that nobody has told.
+#[derive(Default)]
+struct Tried {
+    trials: Trials,
+    guessed: BTreeMap<String, String>,
+}
+
 /// Tries the queries on what the pending migrations leave, and returns what came of each; `before` is a database that is
 /// what production is today.
 pub(crate) async fn judge(
@@ -39,17 +46,17 @@ pub(crate) async fn judge(
         report.notes.push(format!("{} prepared queries are for another kind of database", prepared.foreign));
     }
     let mut verdict = Verdict::default();
-    let (mut guessed, mut trials) = (BTreeMap::new(), Trials::default());
+    let mut tried = Tried::default();
     for role in scene.project.senders() {
         let queries: Vec<&Query> = prepared.queries.iter().filter(|it| it.role == role).collect();
-        let mut refused = refused(scene, scene.target, role, &queries, &mut guessed, &mut trials).await?;
+        let mut refused = refused(scene, scene.target, role, &queries, &mut tried).await?;
         if refused.is_empty() {
             continue;
         }
         mark_todays(scene, before, role, &mut refused).await?;
         advise(scene, role, &refused, &mut verdict).await?;
     }
-    for (name, value) in &guessed {
+    for (name, value) in &tried.guessed {
         report.notes.push(format!(
             "queries read the setting `{name}`, which was tried as '{value}'; `--setting {name}=VALUE` tells what the code \
              makes it"
@@ -57,7 +64,7 @@ pub(crate) async fn judge(
     }
     verdict.write(&mut report.findings);
     report.queries = prepared.queries.len();
-    Ok(trials)
+    Ok(tried.trials)
 }
 
 async fn refused<'q>(
@@ -65,8 +72,7 @@ async fn refused<'q>(
     target: &Target,
     role: &str,
     queries: &[&'q Query],
-    guessed: &mut BTreeMap<String, String>,
-    trials: &mut Trials,
+    tried: &mut Tried,
 ) -> Result<Vec<Refused<'q>>, Error> {
     let settings = &scene.project.settings.session;
     let mut bench = Bench::login(target, role, settings, Planning::Generic).await?;
@@ -80,9 +86,9 @@ async fn refused<'q>(
         if let Some(refusal) = trial.failure.clone().or_else(|| gap.map(Refusal::left_out)) {
             refused.push(Refused { query, refusal, is_today: false });
         }
-        trials.keep(query, trial);
+        tried.trials.keep(query, trial);
     }
-    guessed.extend(bench.guessed.drain(..));
+    tried.guessed.extend(bench.guessed.drain(..));
     bench.close().await;
     Ok(refused)
 }
@@ -100,7 +106,7 @@ async fn mark_todays(
         return Ok(());
     };
     let queries: Vec<&Query> = refused_now.iter().map(|it| it.query).collect();
-    let today = refused(scene, before, role, &queries, &mut BTreeMap::new(), &mut Trials::default()).await?;
+    let today = refused(scene, before, role, &queries, &mut Tried::default()).await?;
     for it in refused_now {
         let is_it = |today: &&Refused<'_>| std::ptr::eq(today.query, it.query);
         it.is_today = today.iter().find(is_it).is_some_and(|today| today.refusal.is_same_as(&it.refusal));

@@ -50,8 +50,10 @@ pub(crate) async fn judge(
         Released::NotAsked => return Ok(()),
     };
     report.findings.extend(unjudged(release));
-    // Where nothing is pending, a rollback changes nothing but the code.
-    let Some(before) = before else { return Ok(()) };
+    let steps = &scene.plan.pending;
+    // Where nothing is pending, a rollback changes nothing but the code; what came with the release is no fault of what
+    // comes after it.
+    let Some(before) = before.filter(|_| !steps.iter().all(|it| release.ships(it))) else { return Ok(()) };
     let queries: Vec<&Query> = release.sent.queries.iter().collect();
     let settings = &scene.project.settings.session;
     let describe_new = async {
@@ -70,7 +72,6 @@ pub(crate) async fn judge(
     let compared = Compared { release, queries, old, is_production: is_production(scene, release) };
     report.notes.extend(compared.refused_today(&new));
     let mut found = compared.with(&new);
-    let steps = &scene.plan.pending;
     if steps.len() == 1 && compared.is_production {
         found.values_mut().for_each(|it| it.culprit = Some(0));
     } else if !found.is_empty() {
