@@ -35,6 +35,8 @@ pub struct Code {
     pub title: &'static str,
     /// How it comes about and what it costs, with an example.
     pub story: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
 }
 
 /// Every code, in the order in which the gate looks.
@@ -107,11 +109,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_one_name_and_a_story() {
+    fn every_code_has_one_name_a_story_and_a_remedy() {
         let mut names: Vec<_> = CODES.iter().map(|code| code.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CODES.len());
-        assert!(CODES.iter().all(|code| code.story.ends_with('.') && !code.title.ends_with('.')));
+        for code in CODES {
+            assert!(!code.title.ends_with('.'), "{}", code.name);
+            assert!(code.story.ends_with('.') && code.remedy.ends_with([';', '.', '`']), "{}", code.name);
+            assert!(code.remedy.len() > 5 && code.remedy.len() < code.story.len(), "{}", code.name);
+        }
     }
 }

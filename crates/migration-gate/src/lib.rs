@@ -226,7 +226,7 @@ async fn execute(scene: &Scene<'_>, report: &mut Report) -> Result<(), Error> {
         report.phases.end("queries");
         checks::rollback::judge(scene, origins.production.as_ref(), &trials, report).await?;
         report.phases.end("rollback");
-        checks::indexes::judge(scene, origins.production.as_ref(), report).await?;
+        checks::indexes::judge(scene, origins.production.as_ref(), &trials, report).await?;
         report.phases.end("indexes");
     } else if !scene.project.sent.is_empty() {
         report.notes.push("no query was tried: not all of the pending migrations could be applied".into());

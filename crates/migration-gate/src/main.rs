@@ -195,6 +195,7 @@ fn explain(code: Option<&str>) -> Result<u8, Error> {
             "there is no code `{name}`{hint}; `migration-gate explain` lists all"
         )));
     };
-    writeln!(stdout, "{} ({}): {}\n\n{}", code.name, code.level, code.title, code.story)?;
+    let codes::Code { name, level, title, story, remedy } = code;
+    writeln!(stdout, "{name} ({level}): {title}\n\n{story}\n\nWhat to do: {remedy}")?;
     Ok(0)
 }

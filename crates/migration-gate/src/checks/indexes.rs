@@ -7,7 +7,7 @@ use sqlx::Connection as _;
 
 use crate::{
     Report,
-    bench::{Bench, Planning},
+    bench::{Bench, Planning, Trials},
     catalog, codes,
     error::Error,
     finding::Finding,
@@ -64,10 +64,12 @@ struct Access {
     indexes: Vec<String>,
 }
 
-/// Plans queries on production's schema, `before`, and on the new one, where an index is gone or missing.
+/// Plans queries on production's schema, `before`, and on the new one, where an index is gone; `trials` are those on the
+/// new one.
 pub(crate) async fn judge(
     scene: &Scene<'_>,
     before: Option<&Target>,
+    trials: &Trials,
     report: &mut Report,
 ) -> Result<(), Error> {
     let sent = &scene.project.sent.queries;
@@ -79,32 +81,13 @@ pub(crate) async fn judge(
         gone: old.all.iter().filter(|it| is_large(&it.table) && !new.has(it)).collect(),
         unsupported: new.unsupported.difference(&old.unsupported).filter(|it| is_large(&it.table)).collect(),
     };
-    if changed.gone.is_empty() && changed.unsupported.is_empty() {
-        return Ok(());
-    }
-    let mut settings = scene.project.settings.session.clone();
-    settings.push((LARGE_TABLES.0.into(), LARGE_TABLES.1.into()));
+    let mut findings = changed.lost(scene, before).await?;
+    let plans = sent.iter().filter_map(|query| Some((query, trials.of(query)?.plan.as_ref()?)));
+    findings.extend(plans.flat_map(|(query, plan)| changed.deletes(plan, query, &scene.plan.pending)));
+    // Several queries may miss the same index.
     let mut told = BTreeSet::new();
-    for role in scene.project.senders() {
-        let mut today = Bench::login(before, role, &settings, Planning::Generic).await?;
-        let mut then = Bench::login(scene.target, role, &settings, Planning::Generic).await?;
-        for query in sent.iter().filter(|it| it.role == role) {
-            let Some(plan) = then.attempt(query).await?.plan else { continue };
-            let was = match changed.concerns(&plan) {
-                true => today.attempt(query).await?.plan,
-                false => None,
-            };
-            let found = was.and_then(|was| changed.lost(&was, &plan, query, &scene.plan.pending));
-            for finding in found.into_iter().chain(changed.deletes(&plan, query, &scene.plan.pending)) {
-                // Several queries may miss the same index.
-                if told.insert((finding.file.clone(), finding.line, finding.fix.clone())) {
-                    report.findings.push(finding);
-                }
-            }
-        }
-        today.close().await;
-        then.close().await;
-    }
+    findings.retain(|it| told.insert((it.file.clone(), it.line, it.fix.clone())));
+    report.findings.extend(findings);
     Ok(())
 }
 
@@ -135,31 +118,34 @@ impl Indexes {
 }
 
 impl Changed<'_> {
-    /// Whether the plan walks a table that has lost an index.
-    fn concerns(&self, plan: &Value) -> bool {
-        self.gone.iter().any(|index| walks(&accesses(plan), &index.table))
-    }
-
-    /// The query found its rows by an index that is gone, and has no other.
-    fn lost(&self, was: &Value, plan: &Value, query: &Query, pending: &[Step<'_>]) -> Option<Finding> {
-        let (was, is) = (accesses(was), accesses(plan));
-        let used =
-            |index: &Index| was.iter().any(|it| it.table == index.table && it.indexes.contains(&index.name));
-        let index = self.gone.iter().find(|it| used(it) && walks(&is, &it.table))?;
-        let Index { table, definition, name } = index;
-        let (file, line) = Sources::default().place(query);
-        let what = format!(
-            "`{name}` is gone, by which a query found its rows in `{}`: `{}` ({file}:{line})",
-            shown(table),
-            query.excerpt()
-        );
-        let finding = Finding::new(&codes::LINT, what)
-            .means("the query walks the whole table from now on: the more rows, the slower")
-            .fix(format!(
-                "keep it until no query needs it, or make one as good: CREATE INDEX ON {} {definition};",
-                shown(table)
-            ));
-        Some(place(finding, pending, [name, &table.1]))
+    /// Queries that found their rows by an index that is gone, and have no other.
+    async fn lost(&self, scene: &Scene<'_>, before: &Target) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        if self.gone.is_empty() {
+            return Ok(findings);
+        }
+        let mut settings = scene.project.settings.session.clone();
+        settings.push((LARGE_TABLES.0.into(), LARGE_TABLES.1.into()));
+        for role in scene.project.senders() {
+            let mut today = Bench::login(before, role, &settings, Planning::Generic).await?;
+            let mut then = Bench::login(scene.target, role, &settings, Planning::Generic).await?;
+            for query in scene.project.sent.queries.iter().filter(|it| it.role == role) {
+                let Some(plan) = then.attempt(query).await?.plan else { continue };
+                let is = accesses(&plan);
+                if !self.gone.iter().any(|index| walks(&is, &index.table)) {
+                    continue;
+                }
+                let was = today.attempt(query).await?.plan.as_ref().map(accesses).unwrap_or_default();
+                let used = |index: &Index| {
+                    was.iter().any(|it| it.table == index.table && it.indexes.contains(&index.name))
+                };
+                let index = self.gone.iter().find(|it| used(it) && walks(&is, &it.table));
+                findings.extend(index.map(|it| lost_finding(it, query, &scene.plan.pending)));
+            }
+            today.close().await;
+            then.close().await;
+        }
+        Ok(findings)
     }
 
     /// The query deletes what rows of another table may refer to, and those are looked for without an index.
@@ -187,6 +173,21 @@ impl Changed<'_> {
         };
         self.unsupported.iter().filter(is_deleted).map(finding).collect()
     }
+}
+
+fn lost_finding(index: &Index, query: &Query, pending: &[Step<'_>]) -> Finding {
+    let Index { table, definition, name } = index;
+    let (file, line) = Sources::default().place(query);
+    let what = format!(
+        "`{name}` is gone, by which a query found its rows in `{}`: `{}` ({file}:{line})",
+        shown(table),
+        query.excerpt()
+    );
+    let fix = "keep it until no query needs it, or make one as good";
+    let finding = Finding::new(&codes::LINT, what)
+        .means("the query walks the whole table from now on: the more rows, the slower")
+        .fix(format!("{fix}: CREATE INDEX ON {} {definition};", shown(table)));
+    place(finding, pending, [name, &table.1])
 }
 
 /// Every way in which the plan gets at rows.

@@ -13,6 +13,7 @@ table is large, and every request that writes there waits behind it. `CREATE IND
 of its own (`-- no-transaction`); a constraint `NOT VALID` first, and `VALIDATE CONSTRAINT` in a later file, which lets \
 everybody work; `SET NOT NULL` after a validated `CHECK (… IS NOT NULL)`, which saves the walk. Tables that the same \
 deployment makes are left out, and so are those that `small-tables` names.",
+    remedy: "Write the safe form, which the finding names; or name a table that stays small in `small-tables`.",
 };
 
 pub static LOCK_REWRITE: Code = Code {
@@ -24,6 +25,8 @@ is done, and its indexes are built again. A volatile default (`DEFAULT gen_rando
 column, a change from `int` to `bigint` do it; a constant default and a longer `varchar` do not. Whether `timestamp` to \
 `timestamptz` does depends on the TimeZone of the session: name production's with `--time-zone`. The safe form is a new \
 column beside the old one, filled in batches.",
+    remedy: "Add the new column, let the code write both, fill the old rows in batches, and drop the old column \
+in a later release; or name a table that stays small in `small-tables`.",
 };
 
 pub static BACKFILL_UNDER_LOCK: Code = Code {
@@ -33,6 +36,7 @@ pub static BACKFILL_UNDER_LOCK: Code = Code {
     story: "A file is one transaction, and a lock is held until it ends. `ALTER TABLE orders ADD COLUMN state text; UPDATE \
 orders SET state = 'open';` takes ACCESS EXCLUSIVE for a moment's work and keeps it for as long as the UPDATE runs. Put the \
 change of the schema into one file and the rows into another one, in batches where the table is large.",
+    remedy: "Two files: first `ALTER TABLE orders ADD COLUMN state text;`, then, in the next one, the `UPDATE`.",
 };
 
 pub static NOT_NULL_WITHOUT_DEFAULT: Code = Code {
@@ -44,6 +48,7 @@ soon as `orders` holds one row: what should stand in it? The migration was appli
 in each, or the project's own (`sample-rows.sql` beside the migrations). A default makes it run, and a constant one costs \
 nothing. Or expand, then contract: a nullable column first, its rows filled in a later file, `CHECK … NOT VALID`, `VALIDATE \
 CONSTRAINT`, and then `SET NOT NULL`.",
+    remedy: "Give the column a default, or add it nullable and fill it first.",
 };
 
 pub static LINT: Code = Code {
@@ -57,4 +62,5 @@ that is published without a key. The linter squawk reads the SQL, with only thos
 executing: a `DROP INDEX` without `CONCURRENTLY` waits for every query on the table, and all others wait behind it. \
 `-- squawk-ignore RULE` above the statement silences one of its rules; anything else is waived in `waivers.toml`, and walks of \
 a table that stays small by `small-tables`.",
+    remedy: "Follow the advice, or waive it with the reason.",
 };

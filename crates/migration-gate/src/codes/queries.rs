@@ -11,6 +11,7 @@ pending migrations leave: planned without the parameters' values, then run with 
 it for want of a right. The classic: a migration makes a table with a `bigserial` key and grants INSERT on the table; the \
 first INSERT in production stops at `permission denied for sequence orders_id_seq`. What the finding says to grant has been \
 granted and tried.",
+    remedy: "Put the `GRANT` that the finding prints into a migration of whoever owns the object.",
 };
 
 pub static QUERY_BROKEN: Code = Code {
@@ -21,4 +22,5 @@ pub static QUERY_BROKEN: Code = Code {
 grant change: a column that is not there any more, a function that reads a dropped table, something that only an owner may. \
 `cargo sqlx prepare` sees none of that in the body of a function or of a trigger, nor what another role may not. A prepared \
 query that cannot be read is found too.",
+    remedy: "Correct the query, or let a migration make what it asks for; then `cargo xtask db prepare`.",
 };

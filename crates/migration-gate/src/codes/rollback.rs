@@ -12,6 +12,8 @@ column was dropped or renamed, a right taken away, the index of an `ON CONFLICT`
 rolls back the code, not the schema; while a release is rolled out both run side by side. So expand first, contract later: \
 what the last release uses may go in the release after the one that no longer uses it. As a warning: a new constraint, trigger \
 or policy on a table that the last release writes, which it knows nothing of.",
+    remedy: "Keep what the last release uses beside the new. When a release is out that no longer uses it, the \
+next one may drop it.",
 };
 
 pub static ROLLBACK_TYPE_CHANGE: Code = Code {
@@ -23,6 +25,8 @@ enum with a label that the old code does not know, another order of columns. The
 Connections that have the query prepared are refused with `cached plan must not change result type` even where the new \
 type would do, which is why a longer `SELECT *` is a warning. Add a new column beside the old one, fill both, and drop the \
 old one when no release reads it.",
+    remedy: "Add a new column instead of changing the old one; name columns instead of `*`; let one release know \
+an enum's new label before the next one writes it.",
 };
 
 pub static ROLLBACK_NULLABLE: Code = Code {
@@ -32,6 +36,7 @@ pub static ROLLBACK_NULLABLE: Code = Code {
     story: "A column that a query of the last release selects may be null on the new schema. The old code was compiled to \
 decode a value: the first null that the new release writes is an `UnexpectedNullError` after a rollback. Let one \
 release read the column as nullable before the next one drops the NOT NULL.",
+    remedy: "Keep the NOT NULL in this release, and drop it in the next one.",
 };
 
 pub static ROLLBACK_INSERT_NOT_NULL: Code = Code {
@@ -41,4 +46,6 @@ pub static ROLLBACK_INSERT_NOT_NULL: Code = Code {
     story: "The plan of an INSERT shows what each column of the table gets. On the new schema a column that must not be null \
 and has no default gets nothing from the last release's INSERT: every one of them fails with SQLSTATE 23502, during the \
 roll-out and after a rollback. Give the column a default, or make it NOT NULL in the release after the one that fills it.",
+    remedy: "`ALTER TABLE orders ALTER COLUMN state SET DEFAULT 'open';`, or leave the column nullable in this \
+release.",
 };

@@ -134,6 +134,8 @@ fn a_code_is_explained_and_an_unknown_one_is_refused() {
     not-owner (error): the migration alters what another role owns
 
     Only the owner of an object may alter, index, comment or drop it, whatever was granted besides. Tests run as a superuser and see nothing; in production the deployer gets SQLSTATE 42501, `must be owner of table accounts`. `IF NOT EXISTS` does not help: the server asks for ownership first.
+
+    What to do: Put the change into something that the deployer makes and owns; or let the owner apply the file in production, and take it into the ledger by a snapshot. `GRANT` does not help.
     ");
     assert_eq!(gate(&["explain"]).stdout.lines().count(), migration_gate::codes::CODES.len());
     assert_eq!(gate(&["explain", "nonsense"]).exit_code, 2);
