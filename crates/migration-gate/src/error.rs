@@ -53,8 +53,11 @@ impl Error {
 
     /// `what` and `path` could not be read.
     pub(crate) fn unreadable(what: &str, path: &Path, error: &io::Error) -> Self {
-        let path = path.display();
+        let (is_link, path) = (path.is_symlink(), path.display());
         Self::Configuration(match error.kind() {
+            io::ErrorKind::NotFound if is_link => {
+                format!("{what} `{path}` is a symbolic link to what does not exist; correct or remove it")
+            }
             io::ErrorKind::NotFound => format!("{what} `{path}` does not exist; correct the path"),
             io::ErrorKind::NotADirectory => format!("{what} `{path}` is no directory; correct the path"),
             io::ErrorKind::IsADirectory => format!("{what} `{path}` is a directory; name a file"),

@@ -4,8 +4,10 @@
 mod cli;
 
 use std::{
+    env,
     io::{self, Write as _},
-    process::ExitCode,
+    os::unix::process::CommandExt as _,
+    process::{self, ExitCode},
 };
 
 use clap::Parser as _;
@@ -20,6 +22,12 @@ use crate::cli::{Arguments, Command, MessageFormat};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if !matches!(arguments.command, Command::Snapshot { .. })
+        && let Some(error) = begin_again_without_callers_database()
+    {
+        eprintln!("error: cannot start again without the caller's `PG…` variables: {error}");
+        return ExitCode::from(3);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(run(arguments.command)),
@@ -29,6 +37,25 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         error.exit_code()
     }))
+}
+
+/// Libraries read `PGHOST` and its like, which tell of a database of the caller's, where the gate has nothing to look for. Returns
+/// only where nothing of the kind is set, or the program cannot be started again.
+fn begin_again_without_callers_database() -> Option<io::Error> {
+    let is_callers = |name: &std::ffi::OsString| name.as_encoded_bytes().starts_with(b"PG");
+    let names: Vec<_> = env::vars_os().map(|(name, _)| name).filter(is_callers).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return Some(error),
+    };
+    let mut again = process::Command::new(program);
+    for name in names {
+        again.env_remove(name);
+    }
+    Some(again.args(env::args_os().skip(1)).exec())
 }
 
 async fn run(command: Command) -> Result<u8, Error> {

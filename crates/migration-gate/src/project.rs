@@ -151,7 +151,7 @@ impl Project {
     /// When one of them cannot be read or is malformed, or git does not know a revision.
     pub fn read(settings: &Settings) -> Result<Self, Error> {
         let beside = settings.migrations.join(WAIVERS_FILE);
-        let waivers = settings.waivers.clone().or_else(|| beside.is_file().then_some(beside));
+        let waivers = settings.waivers.clone().or_else(|| beside.exists().then_some(beside));
         let sqlx = SqlxConfig::of(&settings.migrations)?;
         let ledger = settings.ledger.as_deref().map(Ledger::read).transpose()?.unwrap_or_default();
         let roles = settings.roles.resolved(&ledger);

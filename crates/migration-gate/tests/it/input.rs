@@ -87,6 +87,70 @@ fn without_a_server_the_gate_says_so_and_a_fault_still_decides() {
 }
 
 #[test]
+fn what_the_caller_says_of_a_database_of_his_own_is_not_heard() {
+    let project = Project::of_pairs();
+    let mut command = project.command("check");
+    let nonsense = [
+        ("DATABASE_URL", "postgres://staging.invalid/shop"),
+        ("PGHOST", "staging.invalid"),
+        ("PGPORT", "1"),
+        ("PGUSER", "nobody"),
+        ("PGDATABASE", "shop"),
+        ("PGPASSWORD", "wrong"),
+        ("PGOPTIONS", "--nonsense"),
+        ("PGSSLMODE", "verify-full"),
+        ("PGSSLROOTCERT", "/nowhere"),
+        ("PGPASSFILE", "/nowhere"),
+    ];
+    command.envs(nonsense);
+
+    Verdict::of(command).expect_clean();
+}
+
+#[test]
+fn two_checks_of_one_checkout_do_not_see_each_other() {
+    let project = Project::of_pairs();
+    let begin = || project.command("check").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut both = [begin(), begin()];
+
+    let codes = both.each_mut().map(|it| it.wait().unwrap().code());
+    assert_eq!(codes, [Some(0), Some(0)]);
+    let left: Vec<_> = fs::read_dir(project.root()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn an_empty_file_and_a_huge_one_are_migrations() {
+    let rows: String = (1..=300_000).map(|it| format!("({it}, 'a name'),\n")).collect();
+    let huge = format!("CREATE TABLE names (id int, name text);\nINSERT INTO names VALUES\n{rows}(0, '');\n");
+    assert!(huge.len() > 5_000_000, "{}", huge.len());
+
+    let project =
+        Project::of_pairs().pair("0005_nothing", "", "").pair("0006_names", &huge, "DROP TABLE names;\n");
+    project.check().expect_clean();
+}
+
+#[test]
+fn links_and_folders_in_the_place_of_files_are_told_apart() {
+    let project = Project::of_pairs().with("migrations/waivers.toml/notes.txt", "");
+    let verdict = project.check();
+    assert_eq!(verdict.exit_code, 2);
+    insta::assert_snapshot!(verdict.stderr, @"error: the waivers `migrations/waivers.toml` is a directory; name a file");
+
+    let project = Project::of_pairs();
+    std::os::unix::fs::symlink("nowhere", project.root().join("migrations/0005_gone.up.sql")).unwrap();
+    let verdict = project.check();
+    assert_eq!(verdict.exit_code, 2);
+    insta::assert_snapshot!(verdict.stderr, @"error: the migration `migrations/0005_gone.up.sql` is a symbolic link to what does not exist; correct or remove it");
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_migration-gate"));
+    command.current_dir(project.root()).args(["check", "--migrations", "prelude.sql"]);
+    let verdict = Verdict::of(command);
+    assert_eq!(verdict.exit_code, 2);
+    insta::assert_snapshot!(verdict.stderr, @"error: the migrations directory `prelude.sql` is no directory; correct the path");
+}
+
+#[test]
 fn a_setting_that_means_nothing_is_wrong_usage() {
     let project = Project::of_pairs();
     let mut command = project.command("check");
