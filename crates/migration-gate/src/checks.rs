@@ -10,7 +10,7 @@ mod base;
 pub(crate) mod down;
 mod edited_after_apply;
 mod foreign_ownership;
-mod framing;
+pub(crate) mod framing;
 mod grant_ignored;
 mod ignored_file;
 pub(crate) mod indexes;

@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{self, Catalog, Difference, Sides},
-    checks::{apply, invalid_index, not_judged},
+    checks::{apply, framing, invalid_index, not_judged},
     codes,
     error::Error,
     files::MigrationFile,
@@ -43,6 +43,8 @@ pub(crate) async fn judge<'p>(
             if reached == Reached::End {
                 let files: Vec<String> = steps[index..].iter().map(|it| it.up.file_name()).collect();
                 let because = format!("a second database on the same server refuses it: {refusal}");
+                let line = walk.line_of(&refusal, step.up).await;
+                findings.push(framing::of_the_server(step.up, line, &refusal));
                 findings.extend(not_judged::report(&files, &because));
             }
             break;

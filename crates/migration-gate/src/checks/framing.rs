@@ -1,7 +1,8 @@
 //! `framing`: what a file does around its transaction, where sqlx sends it as one query.
 
 use crate::{
-    codes, conduct::Conduct, files::MigrationFile, finding::Finding, statements, statements::Statement,
+    codes, conduct::Conduct, files::MigrationFile, finding::Finding, refusal::Refusal, statements,
+    statements::Statement,
 };
 
 /// What no transaction takes back and no ledger of this database tells.
@@ -27,6 +28,16 @@ pub(super) fn check(file: &MigrationFile, conduct: &Conduct) -> Vec<Finding> {
     }
     findings.extend(elsewhere(file, sql));
     findings
+}
+
+/// One database took the file, and a second one on the same server, which is as the first one was, does not.
+pub(crate) fn of_the_server(file: &MigrationFile, line: u32, refusal: &Refusal) -> Finding {
+    let what = format!("what one database accepts, a second one on the same server refuses: {refusal}");
+    Finding::new(&codes::FRAMING, what)
+        .at(&file.path, line)
+        .only_warns()
+        .means("a server that has it already, for another database or from a restored one, refuses the deployment")
+        .fix("let a database administrator make it once, and the prelude here; or let the file pass over what is there")
 }
 
 fn several(file: &MigrationFile, statements: usize) -> Option<Finding> {

@@ -62,7 +62,8 @@ pub static FRAMING: Code = Code {
     story: "sqlx sends a file as one query, inside the transaction that also writes its line in the ledger. `CREATE INDEX \
 CONCURRENTLY`, `VACUUM` and others refuse to run there (SQLSTATE 25001). The marker `-- no-transaction` helps only as the \
 very first bytes of the file (a comment or an empty line before it and sqlx does not see it), and only for one statement: \
-several in one query are one transaction, whatever the marker says. `psql -f` sends statement by statement and shows none of it.",
+several in one query are one transaction, whatever the marker says. `psql -f` sends statement by statement and shows none of it. \
+As a warning: a role that a file makes belongs to the whole server, and is refused where another database has made it.",
     remedy: "Give such a statement a file of its own, with `-- no-transaction` as its very first bytes. What \
 reaches beyond the database is for its administrator.",
 };

@@ -56,6 +56,27 @@ async fn what_a_member_makes_in_its_own_name_is_not_the_owner_s() {
     check(&project, "split").await.expect_clean();
 }
 
+#[tokio::test]
+async fn a_role_that_a_migration_makes_belongs_to_the_whole_server() {
+    let server = own_server().await;
+    let up = "CREATE TABLE tags (tag text);\nCREATE ROLE gate_reporting;\n";
+    let project = Project::of_pairs()
+        .with("prelude.sql", format!("{}ALTER ROLE gate_deployer CREATEROLE;\n", crate::project::PRELUDE))
+        .pair("0004_tags", up, "DROP TABLE tags;\nDROP ROLE gate_reporting;\n");
+
+    let verdict = Verdict::of(on(&server, &project));
+
+    server.stop().await.unwrap();
+    insta::assert_snapshot!(verdict.expect(&["warning[framing]", "info[not-judged]"]), @r#"
+    warning[framing] migrations/0004_tags.up.sql:2: what one database accepts, a second one on the same server refuses: role "gate_reporting" already exists (SQLSTATE 42710)
+      production: a server that has it already, for another database or from a restored one, refuses the deployment
+      do: let a database administrator make it once, and the prelude here; or let the file pass over what is there
+    info[not-judged] not run because a second database on the same server refuses it: role "gate_reporting" already exists (SQLSTATE 42710): 0004_tags.up.sql
+      production: nobody knows yet whether it would accept them
+      do: correct what is reported as an error and check again
+    "#);
+}
+
 #[test]
 fn a_policy_that_means_nothing_is_wrong_usage() {
     let verdict = Project::of_pairs().check_with(&["--policy", "shared"]);

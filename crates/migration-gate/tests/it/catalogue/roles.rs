@@ -155,6 +155,9 @@ pub(super) const ROWS: &[Row] = &[
     row(33, "a role is made by a deployer who may not", Pairs, &["error[apply-failed]"], |good| {
         tags(good, "CREATE ROLE reporting;\n")
     }),
+    row(33, "a role is granted something that nobody has made", Pairs, &["error[apply-failed]"], |good| {
+        tags(good, "GRANT SELECT ON tags TO gate_nobody;\n")
+    }),
 ];
 
 const FORCED: &str = "-- squawk-ignore ban-disable-trigger
