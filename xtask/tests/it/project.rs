@@ -156,8 +156,10 @@ impl Project {
     pub(crate) fn masked(&self, text: &str) -> String {
         let text = text.replace(&self.root.display().to_string(), "<root>");
         let mut masked: Vec<String> = Vec::new();
-        for line in text.lines() {
-            masked.push(without_times(line).trim_end().to_owned());
+        // How busy the machine is decides whether somebody waits, and whether that is told.
+        let waits = |line: &&str| line.contains(" still running, ") || line.contains(" waiting for ");
+        for line in text.lines().filter(|line| !waits(line)) {
+            masked.push(without_times(line).replace("  waited <time>", "").trim_end().to_owned());
         }
         masked.join("\n")
     }

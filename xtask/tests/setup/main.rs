@@ -31,6 +31,10 @@ fn doctor_tells_everything(bare: &Bare) {
       ok       cc               /usr/bin/cc
       ok       ca-certificates  /etc/ssl/certs/ca-certificates.crt
       ok       rustfmt          /usr/local/toolchain/bin/cargo-fmt
+      missing  ripsecrets       looks for credentials
+                                cargo install --locked ripsecrets@0.1.11
+      missing  cargo-deny       judges licences, sources and advisories
+                                cargo install --locked cargo-deny@0.20.2
       ok       clippy           /usr/local/toolchain/bin/cargo-clippy
       missing  cargo-nextest    runs the tests
                                 cargo install --locked cargo-nextest@0.9.143 --no-default-features --features default-no-update
@@ -60,7 +64,8 @@ fn the_gate_is_environment_and_names_the_same(bare: &Bare) {
     assert_eq!(gate.code, Some(3), "{}{}", gate.stdout, gate.stderr);
     let missing = doctor.missing();
     assert!(missing.len() > 5, "{}", doctor.stdout);
-    for (name, command) in missing {
+    // The queries are judged without it until one cannot be.
+    for (name, command) in missing.into_iter().filter(|(name, _)| *name != "cargo-sqlx") {
         assert!(gate.stdout.contains(&format!("`{name}` is missing: {command}")), "{name}: {}", gate.stdout);
     }
     assert!(gate.stdout.contains("cargo xtask ci --setup"), "{}", gate.stdout);

@@ -83,7 +83,9 @@ facts (object, aspect, value) AS (
                     || CASE WHEN a.attgenerated = '' THEN '' ELSE ')' END,
                 CASE WHEN a.attstorage <> t.typstorage THEN 'STORAGE ' || a.attstorage::text END,
                 CASE WHEN a.attstattarget > 0 THEN 'STATISTICS ' || a.attstattarget END,
-                CASE WHEN a.attoptions IS NOT NULL THEN 'WITH (' || array_to_string(a.attoptions, ', ') || ')' END)
+                -- Later servers count a column's changes in an option of their own (`pg_attver`), which no migration sets.
+                (SELECT 'WITH (' || string_agg(option, ', ') || ')'
+                 FROM unnest(a.attoptions) AS option WHERE option NOT LIKE 'pg\_%'))
         FROM relations AS r
         JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
         JOIN pg_type AS t ON t.oid = a.atttypid
