@@ -18,6 +18,10 @@ pub enum Error {
         "lost the server while {doing}: {cause}; the migrations are not to blame: see why it ended and run again"
     )]
     Lost { doing: String, cause: String },
+    #[error(
+        "the scratch server has no room left while {doing}: {cause}; free some, or set `XTASK_POSTGRES_DIR` to a place with room"
+    )]
+    NoRoom { doing: String, cause: String },
     #[error("{message}, which `{file}` needs; {help}")]
     MissingExtension { message: String, file: String, help: String },
     /// The database that a snapshot is to be taken of.
@@ -43,11 +47,21 @@ impl Error {
             | Self::NoServer(scratch_postgres::Error::Usage(_)) => 2,
             Self::NoServer(_)
             | Self::Lost { .. }
+            | Self::NoRoom { .. }
             | Self::MissingExtension { .. }
             | Self::NoGit(_)
             | Self::NoLiveDatabase(_)
             | Self::Output(_) => 3,
             Self::Interrupted => 130,
+        }
+    }
+
+    /// What the server said when it gave up `doing`, which no SQL is to blame for.
+    pub(crate) fn gave_up(doing: &str, sqlstate: Option<&str>, cause: String) -> Self {
+        let doing = doing.into();
+        match sqlstate {
+            Some("53100") => Self::NoRoom { doing, cause },
+            _ => Self::Lost { doing, cause },
         }
     }
 

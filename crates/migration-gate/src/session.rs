@@ -306,8 +306,10 @@ impl Stop {
 
 /// What has happened to a session; the text never holds an address.
 pub(crate) fn lost_session(doing: &str, error: &tokio_postgres::Error) -> Error {
-    let said = error.as_db_error().map(|it| it.message().to_owned());
-    Error::Lost { doing: doing.into(), cause: said.unwrap_or_else(|| error.to_string()) }
+    match error.as_db_error() {
+        Some(said) => Error::gave_up(doing, Some(said.code().code()), said.message().to_owned()),
+        None => Error::gave_up(doing, None, error.to_string()),
+    }
 }
 
 /// The plan leaves such files out.

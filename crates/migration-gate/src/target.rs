@@ -376,11 +376,12 @@ fn no_login(role: &str, said: &str) -> Error {
 
 /// What the server or the way to it has done to us; the text never holds an address.
 pub(crate) fn lost(doing: &str, error: &sqlx::Error) -> Error {
-    let cause = match error {
-        sqlx::Error::Database(refused) => refused.message().to_owned(),
-        other => other.to_string(),
-    };
-    Error::Lost { doing: doing.into(), cause }
+    match error {
+        sqlx::Error::Database(refused) => {
+            Error::gave_up(doing, refused.code().as_deref(), refused.message().to_owned())
+        }
+        other => Error::gave_up(doing, None, other.to_string()),
+    }
 }
 
 /// Sends `sql` as one simple query.

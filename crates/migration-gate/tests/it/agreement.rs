@@ -11,6 +11,23 @@ async fn the_gate_foretells_what_sqlx_says_in_production() {
     let good = Project::of_pairs();
     assert_eq!(sqlx_says(&server, &good).await, "nothing");
     good.check().expect_clean();
+    let goods = [
+        (
+            "-- no-transaction\nCREATE INDEX CONCURRENTLY orders_note ON orders (note);\n",
+            "DROP INDEX orders_note;\n",
+        ),
+        ("DROP TABLE IF EXISTS nowhere;\nDROP VIEW IF EXISTS nothing;\n", "SELECT 1;\n"),
+        (
+            "CREATE TABLE a (id int);\nDO $$ BEGIN RAISE NOTICE 'a;b'; END $$;\nCREATE TABLE b (id int)",
+            "DROP TABLE a, b;\n",
+        ),
+        ("", ""),
+    ];
+    for (up, down) in goods {
+        let good = Project::of_pairs().pair("0005_more", up, down);
+        assert_eq!(sqlx_says(&server, &good).await, "nothing", "{up}");
+        good.check_with(&["--boot", "alone"]).expect_clean();
+    }
 
     let labels = ("0003_labels", "CREATE TABLE labels (id int);\n", "DROP TABLE labels;\n");
     let faults = [
@@ -23,6 +40,15 @@ async fn the_gate_foretells_what_sqlx_says_in_production() {
         Project::of_pairs().with("migrations/v5_labels.up.sql", labels.1),
         Project::of_pairs().pair("0004_tags", "ALTER TABLE accounts ADD COLUMN email text;\n", "SELECT 1;\n"),
         Project::of_pairs().pair("0004_tags", "UPDATE orders SET colour = 'red';\n", "SELECT 1;\n"),
+        more("-- no-transaction\nCREATE INDEX CONCURRENTLY orders_note ON orders (note);\nSELECT 1;\n"),
+        more("CREATE INDEX CONCURRENTLY orders_note ON orders (note);\n"),
+        more("CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\nINSERT INTO nowhere VALUES (1);\n"),
+        more("VACUUM orders;\n"),
+        more(
+            "CREATE TABLE a (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO a VALUES (1), (1);\n",
+        ),
+        more("\\set x 1\n"),
+        more("DROP TABLE _sqlx_migrations;\n"),
     ];
     for fault in faults {
         let said = sqlx_says(&server, &fault).await;
@@ -32,6 +58,11 @@ async fn the_gate_foretells_what_sqlx_says_in_production() {
         assert!(verdict.stdout.contains(&said), "sqlx: {said}\ngate: {}", verdict.stdout);
     }
     server.stop().await.unwrap();
+}
+
+/// The good project with one more pending migration.
+fn more(up: &str) -> Project {
+    Project::of_pairs().pair("0005_more", up, "SELECT 1;\n")
 }
 
 /// What a deployment of `project` ends with, on a database that is what production is.
