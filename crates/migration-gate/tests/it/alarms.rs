@@ -95,10 +95,10 @@ fn an_enum_value_cannot_be_used_in_the_transaction_that_adds_it() {
 
 #[test]
 fn what_only_an_administrator_may_do_is_refused() {
-    insta::assert_snapshot!(pending("CREATE ROLE reporting;\n").check().expect(&["error[apply-failed]"]), @r"
+    insta::assert_snapshot!(pending("CREATE ROLE reporting;\n").check().expect(&["error[apply-failed]"]), @"
     error[apply-failed] migrations/0004_tags.up.sql:1: permission denied to create role (SQLSTATE 42501)
       production: the deployment stops here and nothing of the file is kept
-      do: `gate_deployer` may not do this: let a database administrator do it, and the prelude here
+      do: roles are made once for the whole server: let an administrator make it, the prelude here (`--prelude`), and leave `CREATE ROLE` out; or let the prelude make `gate_deployer` with `CREATEROLE`, where production's has it
     ");
     insta::assert_snapshot!(pending("SELECT count(*) FROM accounts;\n").check().expect(&["error[apply-failed]"]), @r"
     error[apply-failed] migrations/0004_tags.up.sql:1: permission denied for table accounts (SQLSTATE 42501)
