@@ -36,9 +36,10 @@ pub(crate) fn line_at(sql: &str, position: usize) -> u32 {
 /// Splits at semicolons outside of quotes, comments and parentheses.
 pub(crate) fn split(sql: &str) -> Vec<Statement<'_>> {
     let mut statements = Vec::new();
-    let mut start = None;
+    // Where the statement at hand begins, and on which line.
+    let mut start: Option<(usize, u32)> = None;
     let mut depth = 0_usize;
-    let mut at = 0;
+    let (mut at, mut line) = (0, 1);
     while at < sql.len() {
         let (token, length) = token(&sql[at..]);
         match token {
@@ -47,7 +48,7 @@ pub(crate) fn split(sql: &str) -> Vec<Statement<'_>> {
                 statements.extend(start.take().map(|from| statement(sql, from, at)));
             }
             other => {
-                start.get_or_insert(at);
+                start.get_or_insert((at, line));
                 match other {
                     Token::Open => depth += 1,
                     Token::Close => depth = depth.saturating_sub(1),
@@ -55,6 +56,8 @@ pub(crate) fn split(sql: &str) -> Vec<Statement<'_>> {
                 }
             }
         }
+        let newlines = sql[at..at + length].matches('\n').count();
+        line = line.saturating_add(u32::try_from(newlines).unwrap_or(u32::MAX));
         at += length;
     }
     statements.extend(start.map(|from| statement(sql, from, sql.len())));
@@ -70,9 +73,8 @@ enum Token {
     Other,
 }
 
-fn statement(sql: &str, from: usize, to: usize) -> Statement<'_> {
-    let newlines = sql[..from].matches('\n').count();
-    Statement { line: u32::try_from(newlines + 1).unwrap_or(u32::MAX), text: sql[from..to].trim_end() }
+fn statement(sql: &str, (from, line): (usize, u32), to: usize) -> Statement<'_> {
+    Statement { line, text: sql[from..to].trim_end() }
 }
 
 /// The token at the start of `rest`, which is not empty, and its length in bytes.

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use crate::{
     error::Error,
     files::MigrationFile,
-    statements,
+    statements::{self, Statement},
     target::{lost, run},
 };
 
@@ -136,11 +136,19 @@ pub(crate) fn marked(up: &MigrationFile) -> Option<MigrationFile> {
         let end = begin + statement.text.len();
         let semicolon = end + sql[end..].find(';')? + 1;
         text += &sql[at..semicolon];
-        text += &format!("SELECT pg_migration_gate.mark({index});");
+        if is_marked(&statements, index) {
+            text += &format!("SELECT pg_migration_gate.mark({index});");
+        }
         at = semicolon;
     }
     text += &sql[at..];
     Some(MigrationFile { bytes: text.into_bytes(), ..up.clone() })
+}
+
+/// Rows that are put in one statement after the other are looked at together: there may be very many.
+fn is_marked(statements: &[Statement<'_>], index: usize) -> bool {
+    let fills = |at: usize| statements.get(at).is_some_and(|it| it.begins("INSERT INTO"));
+    !(fills(index) && fills(index + 1))
 }
 
 /// What the statements of `up` did, which has just been applied; forgets what was recorded.
@@ -157,7 +165,7 @@ pub(crate) async fn read(admin: &mut PgConnection, up: &MigrationFile) -> Result
     let mut effects = Vec::new();
     for (index, statement) in statements.iter().enumerate() {
         let mut own = Vec::new();
-        for line in lines.by_ref() {
+        while let Some(line) = is_marked(&statements, index).then(|| lines.next()).flatten() {
             let ends = line.what == "mark" && line.statement == i32::try_from(index).ok();
             own.push(line);
             if ends && index + 1 < statements.len() {

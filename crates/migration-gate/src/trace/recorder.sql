@@ -19,7 +19,7 @@ CREATE TABLE ledger (relation oid PRIMARY KEY);
 
 -- In the order of events. `statement` is set where a statement of the file ends.
 CREATE TABLE log (
-    n         integer NOT NULL,
+    n         bigint GENERATED ALWAYS AS IDENTITY,
     what      text    NOT NULL,
     statement integer,
     tag       text,
@@ -66,9 +66,8 @@ CREATE FUNCTION mark(statement integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
 AS $$
 BEGIN
-    INSERT INTO pg_migration_gate.log
-    SELECT count(*), 'mark', mark.statement, NULL, NULL, NULL, NULL, pg_migration_gate.state()
-    FROM pg_migration_gate.log;
+    INSERT INTO pg_migration_gate.log (what, statement, tag, object, relation, reason, state)
+    VALUES ('mark', mark.statement, NULL, NULL, NULL, NULL, pg_migration_gate.state());
 END
 $$;
 
@@ -77,9 +76,8 @@ CREATE FUNCTION at_end() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
 AS $$
 BEGIN
-    INSERT INTO pg_migration_gate.log
-    SELECT count(*), 'end', NULL, NULL, NULL, NULL, NULL, pg_migration_gate.state()
-    FROM pg_migration_gate.log;
+    INSERT INTO pg_migration_gate.log (what, statement, tag, object, relation, reason, state)
+    VALUES ('end', NULL, NULL, NULL, NULL, NULL, pg_migration_gate.state());
     -- A session counts on until it reports: the next migration begins at nothing.
     PERFORM pg_stat_force_next_flush();
     RETURN NULL;
@@ -101,10 +99,8 @@ BEGIN
             WHEN 'pg_trigger'::regclass THEN (SELECT t.tgrelid FROM pg_trigger AS t WHERE t.oid = command.objid)
             WHEN 'pg_constraint'::regclass THEN (SELECT c.conrelid FROM pg_constraint AS c WHERE c.oid = command.objid)
         END;
-        INSERT INTO pg_migration_gate.log
-        SELECT count(*), 'ddl', NULL, command.command_tag, command.object_identity, altered, NULL,
-            pg_migration_gate.state()
-        FROM pg_migration_gate.log;
+        INSERT INTO pg_migration_gate.log (what, statement, tag, object, relation, reason, state)
+        VALUES ('ddl', NULL, command.command_tag, command.object_identity, altered, NULL, pg_migration_gate.state());
     END LOOP;
 END
 $$;
@@ -114,9 +110,8 @@ CREATE FUNCTION at_drop() RETURNS event_trigger
 AS $$
 BEGIN
     -- `normal`: it was no part of what was dropped, it only depended on it.
-    INSERT INTO pg_migration_gate.log
-    SELECT (SELECT count(*) FROM pg_migration_gate.log),
-        CASE WHEN d.original THEN 'drop' ELSE 'collateral' END,
+    INSERT INTO pg_migration_gate.log (what, statement, tag, object, relation, reason, state)
+    SELECT CASE WHEN d.original THEN 'drop' ELSE 'collateral' END,
         NULL, d.object_type, d.object_identity, d.objid, NULL, NULL
     FROM pg_event_trigger_dropped_objects() AS d
     WHERE (d.original OR d.normal) AND NOT d.is_temporary
@@ -128,10 +123,9 @@ CREATE FUNCTION at_rewrite() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
 AS $$
 BEGIN
-    INSERT INTO pg_migration_gate.log
-    SELECT count(*), 'rewrite', NULL, TG_TAG, NULL, pg_event_trigger_table_rewrite_oid(),
-        pg_event_trigger_table_rewrite_reason(), NULL
-    FROM pg_migration_gate.log;
+    INSERT INTO pg_migration_gate.log (what, statement, tag, object, relation, reason, state)
+    VALUES ('rewrite', NULL, TG_TAG, NULL, pg_event_trigger_table_rewrite_oid(),
+        pg_event_trigger_table_rewrite_reason(), NULL);
 END
 $$;
 
