@@ -98,6 +98,9 @@ pub(crate) enum Command {
         /// The database with the schema, such as `provision` makes
         #[arg(long, value_name = "NAME")]
         database: String,
+        /// Keep here what cargo and the packages of registries say, until anything changes that they depend on
+        #[arg(long, value_name = "FILE")]
+        keep: Option<PathBuf>,
         /// How findings are written to stdout
         #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
         message_format: MessageFormat,

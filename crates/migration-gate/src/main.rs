@@ -101,8 +101,8 @@ async fn run(command: Command) -> Result<u8, Error> {
             let reach = if ledger_only { Reach::Ledger } else { Reach::Pending };
             finish(&provision(&project, &server_url, &database, reach).await, format)
         }
-        Command::Prepared { root, queries, server_url, database, message_format: format } => {
-            let inquiry = Inquiry { root, queries, server_url, database };
+        Command::Prepared { root, queries, server_url, database, keep, message_format: format } => {
+            let inquiry = Inquiry { root, queries, server_url, database, keep };
             compared(&migration_gate::prepared(&inquiry).await?, format)
         }
         Command::Explain { code } => explain(code.as_deref()),

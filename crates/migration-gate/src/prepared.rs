@@ -9,6 +9,8 @@
 mod calls;
 mod describe;
 mod difference;
+mod glance;
+mod kept;
 mod literal;
 mod outside;
 mod scan;
@@ -22,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::{
@@ -51,6 +54,8 @@ pub struct Inquiry {
     pub server_url: String,
     /// A database there that has the schema.
     pub database: String,
+    /// A file for what cargo and the packages of registries say, which holds until either changes.
+    pub keep: Option<PathBuf>,
 }
 
 /// The answer.
@@ -63,7 +68,7 @@ pub struct Prepared {
 }
 
 /// A place in the workspace, and what there is to say about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     file: String,
     line: Option<u32>,
@@ -100,7 +105,7 @@ impl Prepared {
 pub async fn prepared(inquiry: &Inquiry) -> Result<Prepared, Error> {
     let target = Target::new(&inquiry.server_url, &inquiry.database)?;
     let committed = committed(&inquiry.root.join(&inquiry.queries))?;
-    let (workspace, sources) = match read(&inquiry.root) {
+    let (workspace, sources) = match read(&inquiry.root, inquiry.keep.as_deref()) {
         Ok(read) => read,
         Err(said) => {
             let why = format!("cargo cannot read the workspace: {said}");
@@ -133,8 +138,8 @@ pub async fn prepared(inquiry: &Inquiry) -> Result<Prepared, Error> {
 }
 
 /// Everything that the sources tell.
-fn read(root: &Path) -> Result<(Workspace, Sources), String> {
-    let workspace = workspace::read(root)?;
+fn read(root: &Path, keep: Option<&Path>) -> Result<(Workspace, Sources), String> {
+    let workspace = workspace::read(root, keep)?;
     let mut sources = Sources::default();
     for package in &workspace.packages {
         sources.add(package, &workspace.root);

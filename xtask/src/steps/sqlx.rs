@@ -21,6 +21,8 @@ const COMMITTED: &str = ".sqlx";
 const REFRESH: &str = "cargo xtask db prepare";
 /// The database with all migrations.
 const DATABASE: &str = "sqlx_prepare";
+/// What the gate found out about the workspace, below `target/xtask`.
+const KEPT: &str = "prepared.json";
 /// What the gate calls a place that only a build sees through.
 const UNSEEN: &str = "query-unseen";
 
@@ -99,6 +101,7 @@ enum Compared {
 
 fn compare(cx: &Context, database: &Database, log: &Log) -> Result<Compared, StepError> {
     let process = cx.process(cx.gate_binary("migration-gate", log)?).arg("prepared");
+    let process = process.arg("--keep").arg(cx.target().join(KEPT));
     let process = process.args(["--queries", COMMITTED, "--database", DATABASE, "--message-format", "json"]);
     let finished = process.env("MIGRATION_GATE_SERVER_URL", &database.scratch.admin_url).log(log).run()?;
     let findings: Vec<Finding> =

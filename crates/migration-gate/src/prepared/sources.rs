@@ -13,13 +13,11 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Place,
     calls::Source,
+    glance,
     scan::{self, Inclusion},
     truth::Truth,
     workspace::Package,
 };
-
-/// A file without any of these words brings in nothing: no query, no module, no definition of a macro.
-const WORDS: &[&str] = &["query", "sqlx", "include", "macro_rules", "mod"];
 
 /// A query that is compiled into the workspace, once for all places that have it.
 #[derive(Debug)]
@@ -93,7 +91,7 @@ impl Walk<'_> {
             Ok(text) => text,
             Err(error) => return self.hide(file, 1, &format!("it cannot be read: {error}"), truth),
         };
-        if !WORDS.iter().any(|word| text.contains(word)) {
+        if !glance::matters(&text) {
             return;
         }
         let stream = match tokens(&text) {

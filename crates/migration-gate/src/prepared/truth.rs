@@ -1,11 +1,12 @@
 //! Whether code is compiled, as far as its `cfg` tells: yes, no, or not to be known without the compiler.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use serde::{Deserialize, Serialize};
 
 use super::literal;
 
 /// An answer that may be open. Ordered, so that `min` is "and", `max` is "or".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Truth {
     No,
     Maybe,

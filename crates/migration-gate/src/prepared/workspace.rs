@@ -4,17 +4,24 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Node, PackageId, TargetKind};
+use serde::{Deserialize, Serialize};
 
-use super::{Place, outside, sources::shown, truth::Truth};
+use super::{
+    Place, kept,
+    outside::{self, Library},
+    sources::shown,
+    truth::Truth,
+};
 
 /// What the macros of sqlx live in; who depends on it may call them.
 const MACROS: &str = "sqlx-macros";
 
 /// A member whose queries are compiled.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Package {
     pub(super) folder: PathBuf,
     pub(super) targets: Vec<Target>,
@@ -25,14 +32,35 @@ pub(super) struct Package {
 }
 
 /// What is compiled from one root.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Target {
     pub(super) file: PathBuf,
     pub(super) truth: Truth,
 }
 
+/// What cargo and the packages of registries tell.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Outline {
+    /// As cargo spells it.
+    pub(super) root: PathBuf,
+    packages: Vec<Package>,
+    sqlx: Option<String>,
+    outside: Vec<Outside>,
+    /// What versions of sqlx keep from being known.
+    versions: Vec<Place>,
+}
+
+/// Another package that a member is built with.
+#[derive(Debug, Serialize, Deserialize)]
+enum Outside {
+    /// Of a registry: where it can make queries.
+    Known(Place),
+    /// Its sources can be other ones the next time.
+    Open(Library),
+}
+
 /// What a build without flags compiles.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Workspace {
     /// As cargo spells it.
     pub(super) root: PathBuf,
@@ -56,20 +84,49 @@ impl Target {
     }
 }
 
-/// Reads the workspace at `root`.
+impl Outline {
+    /// With what the sources tell that can be other ones every time.
+    fn looked_at(self) -> Workspace {
+        let Self { root, packages, sqlx, outside, versions } = self;
+        let mut hidden: Vec<Place> = packages.iter().flat_map(|it| settings(it, &root)).collect();
+        if !packages.is_empty() {
+            hidden.extend(cargo_settings(&root));
+        }
+        hidden.extend(outside.into_iter().filter_map(|it| match it {
+            Outside::Known(place) => Some(place),
+            Outside::Open(library) => outside::makes_queries(&library, &root),
+        }));
+        hidden.extend(versions);
+        Workspace { root, packages, sqlx, hidden }
+    }
+}
+
+/// Reads the workspace at `root`; what is told by more than its sources is kept in the file `kept`.
 ///
 /// # Errors
 /// With what cargo said, where it cannot read the workspace.
-pub(super) fn read(root: &Path) -> Result<Workspace, String> {
+pub(super) fn read(root: &Path, kept: Option<&Path>) -> Result<Workspace, String> {
+    if let Some(outline) = kept.and_then(|it| kept::read(it, root)) {
+        return Ok(outline.looked_at());
+    }
+    let asked = SystemTime::now();
+    let metadata = ask(root)?;
+    let outline = Graph::of(&metadata).outline();
+    if let Some(file) = kept {
+        kept::write(file, root, (&metadata, asked), &outline);
+    }
+    Ok(outline.looked_at())
+}
+
+fn ask(root: &Path) -> Result<Metadata, String> {
     let mut command = MetadataCommand::new();
     command.current_dir(root).other_options(vec!["--locked".into()]);
     // The toolchain of the folder decides, not the one that this program was started with.
     command.env_remove("RUSTUP_TOOLCHAIN").cargo_path("cargo");
-    let metadata = command.exec().map_err(|error| match error {
+    command.exec().map_err(|error| match error {
         cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
         other => other.to_string(),
-    })?;
-    Ok(Graph::of(&metadata).workspace(metadata.workspace_root.as_std_path()))
+    })
 }
 
 /// Who depends on whom, as far as a build follows it.
@@ -157,31 +214,34 @@ impl<'m> Graph<'m> {
         users
     }
 
-    fn workspace(&self, root: &Path) -> Workspace {
-        let mut found = Workspace { root: root.to_owned(), ..Workspace::default() };
+    fn outline(&self) -> Outline {
+        let root = self.metadata.workspace_root.as_std_path();
+        let mut found = Outline { root: root.to_owned(), ..Outline::default() };
         let members: BTreeSet<_> = self.metadata.workspace_members.iter().collect();
         let mut direct = BTreeSet::new();
         for (&id, &truth) in &self.compiled {
             let Some(package) = self.packages.get(id) else { continue };
             if members.contains(id) && self.users.contains(id) {
                 direct.extend(self.dependencies(id).into_iter().map(|(dependency, _)| dependency));
-                let package = self.package(package, truth);
-                found.hidden.extend(settings(&package, root));
-                found.packages.push(package);
+                found.packages.push(self.package(package, truth));
             }
         }
         if found.packages.is_empty() {
             return found;
         }
-        found.hidden.extend(cargo_settings(root));
+        let registry = kept::registry();
         for &id in self.compiled.keys() {
             let Some(package) = self.packages.get(id) else { continue };
             let looked_at = members.contains(id) && self.users.contains(id);
-            if !package.name.starts_with("sqlx")
-                && (outside::has_macros(package)
-                    || !looked_at && (self.users.contains(id) || direct.contains(id)))
-            {
-                found.hidden.extend(outside::makes_queries(package, root));
+            let is_near = !looked_at && (self.users.contains(id) || direct.contains(id));
+            let Some(library) = Library::of(package) else { continue };
+            if package.name.starts_with("sqlx") || !(library.has_macros || is_near) {
+                continue;
+            }
+            if kept::is_of_registry(package, registry.as_deref()) {
+                found.outside.extend(outside::makes_queries(&library, root).map(Outside::Known));
+            } else {
+                found.outside.push(Outside::Open(library));
             }
         }
         self.versions(&mut found);
@@ -219,7 +279,7 @@ impl<'m> Graph<'m> {
         found
     }
 
-    fn versions(&self, found: &mut Workspace) {
+    fn versions(&self, found: &mut Outline) {
         let mut versions: Vec<String> = self
             .compiled
             .keys()
@@ -230,12 +290,12 @@ impl<'m> Graph<'m> {
         versions.sort();
         if versions.len() > 1 {
             let why = format!("there are several versions of sqlx: {}", versions.join(", "));
-            found.hidden.push(Place { file: "Cargo.lock".into(), line: None, why });
+            found.versions.push(Place { file: "Cargo.lock".into(), line: None, why });
         }
         found.sqlx = versions.pop();
         if !self.compiled.keys().filter_map(|id| self.packages.get(id)).any(|it| it.name == "sqlx-postgres") {
             let why = "sqlx is used without Postgres".to_owned();
-            found.hidden.push(Place { file: "Cargo.lock".into(), line: None, why });
+            found.versions.push(Place { file: "Cargo.lock".into(), line: None, why });
         }
     }
 }

@@ -13,7 +13,9 @@ async fn every_way_in_which_queries_and_schema_part_is_found_without_compiling()
         shop.reset().await;
         (case.change)(&shop);
         shop.alter(case.sql).await;
-        verdicts += &format!("{}: {}\n", case.name, shop.judged().told());
+        let judged = shop.judged();
+        assert_eq!(shop.judged_again().stdout, judged.stdout, "{}: what was kept decides", case.name);
+        verdicts += &format!("{}: {}\n", case.name, judged.told());
     }
     shop.end().await;
     insta::assert_snapshot!(verdicts, @"
@@ -143,4 +145,69 @@ async fn what_only_a_build_can_tell_is_named_with_its_place() {
       do: cargo sqlx prepare --check --workspace
     prepared queries are for a build to judge: 7 in the sources
     ");
+}
+
+/// Name, change and verdict.
+type Change = (&'static str, fn(&Shop), &'static str);
+
+/// What makes the gate ask cargo again, or not; what is kept says nonsense.
+const CHANGES: &[Change] = &[
+    ("nothing happened", |_| {}, "open info[query-unseen]"),
+    ("a source is edited", |shop| shop.append("crates/store/src/orders.rs", "\n"), "open info[query-unseen]"),
+    ("a manifest is edited", |shop| shop.append("crates/store/Cargo.toml", "# edited\n"), "green"),
+    ("the workspace's manifest is edited", |shop| shop.append("Cargo.toml", "# edited\n"), "green"),
+    (
+        "a feature is switched on that a query stands below",
+        |shop| shop.replace("crates/store/Cargo.toml", r#"["reports"]"#, r#"["reports", "exports"]"#),
+        "red error[query-missing]",
+    ),
+    (
+        "the lock file is of other versions",
+        |shop| shop.write("Cargo.lock", "version = 4\n"),
+        "open info[query-unseen]",
+    ),
+    (
+        "a program is added that no manifest names",
+        |shop| {
+            let query = "fn main() { let _ = sqlx::query!(\"SELECT 7 AS seven\"); }\n";
+            shop.write("crates/app/src/bin/more.rs", query);
+        },
+        "red error[query-missing]",
+    ),
+    (
+        "a member is added that the lock file does not know",
+        |shop| shop.write("crates/new/Cargo.toml", "[package]\nname = \"new\"\n"),
+        "open info[query-unseen]",
+    ),
+    ("cargo gets settings", |shop| shop.write(".cargo/config.toml", "[term]\nquiet = true\n"), "green"),
+    (
+        "what was kept is cut off",
+        |shop| {
+            let text = std::fs::read(shop.kept()).unwrap();
+            std::fs::write(shop.kept(), &text[..text.len() / 2]).unwrap();
+        },
+        "green",
+    ),
+    ("what was kept is gone", |shop| std::fs::remove_file(shop.kept()).unwrap(), "green"),
+];
+
+#[tokio::test]
+async fn what_was_kept_counts_until_anything_changes_that_it_depends_on() {
+    let shop = Shop::new().await;
+    for (name, change, verdict) in CHANGES {
+        shop.reset().await;
+        shop.keep_nonsense();
+        change(&shop);
+        let judged = shop.judged_again();
+        assert_eq!(judged.told(), *verdict, "{name}\n{}", judged.stdout);
+        // The version that nobody knows is believed only where nothing else than a source has changed.
+        let believed = judged.stdout.contains("how sqlx 0.1.");
+        assert_eq!(
+            believed,
+            ["nothing happened", "a source is edited"].contains(name),
+            "{name}\n{}",
+            judged.stdout
+        );
+    }
+    shop.end().await;
 }

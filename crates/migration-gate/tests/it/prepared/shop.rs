@@ -15,6 +15,8 @@ use crate::project::Verdict;
 
 pub(crate) struct Shop {
     folder: TempDir,
+    /// Where the gate keeps what it found out.
+    beside: TempDir,
     server: Server,
     database: String,
     /// The lock file of the workspace as it was in the beginning.
@@ -33,6 +35,7 @@ impl Shop {
     pub(crate) async fn new() -> Self {
         let shop = Self {
             folder: tempfile::tempdir().unwrap(),
+            beside: tempfile::tempdir().unwrap(),
             server: Server::start(&Options::from_env().unwrap()).await.unwrap(),
             database: format!("shop_{}", std::process::id()),
             lock: OnceCell::new(),
@@ -135,11 +138,41 @@ impl Shop {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// With what was kept by an earlier run.
+    pub(crate) fn judged_again(&self) -> Verdict {
+        let mut command = self.gate();
+        command.arg("--keep").arg(self.kept());
+        Verdict::of(command)
+    }
+
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.beside.path().join("kept/prepared.json")
+    }
+
+    /// Lets the gate keep that the workspace uses a version of sqlx that nobody knows, so that it shows where it is believed.
+    pub(crate) fn keep_nonsense(&self) {
+        fs::remove_file(self.kept()).ok();
+        // Nothing is kept where a manifest is so young that cargo may have read an older one.
+        for _ in 0..10 {
+            self.judged_again();
+            if self.kept().is_file() {
+                break;
+            }
+        }
+        let text = fs::read_to_string(self.kept()).unwrap();
+        assert!(text.contains(r#""sqlx":"0.9."#), "{text}");
+        fs::write(self.kept(), text.replace(r#""sqlx":"0.9."#, r#""sqlx":"0.1."#)).unwrap();
+    }
+
     pub(crate) fn judged(&self) -> Verdict {
+        Verdict::of(self.gate())
+    }
+
+    fn gate(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_migration-gate"));
         command.args(["prepared", "--root"]).arg(self.root()).args(["--database", &self.database]);
         command.env("MIGRATION_GATE_SERVER_URL", self.server.admin_url()).stdin(Stdio::null());
-        Verdict::of(command)
+        command
     }
 
     /// The real command, on what is compiled of other people's crates in this checkout's target folder.
