@@ -124,8 +124,9 @@ pub(super) fn git(root: &Path, tree: &Tree) -> Facts {
             None => names.push(name),
         }
     }
-    let base = base::REFERENCES.iter().find(|it| names.contains(it));
-    let left = base.and_then(|base| ask(&["merge-base", "HEAD", base])).unwrap_or_default();
+    // As `base::left` finds it, without asking for references that do not exist.
+    let mut existing = base::REFERENCES.iter().filter(|it| names.contains(it));
+    let left = existing.find_map(|base| ask(&["merge-base", "HEAD", base])).unwrap_or_default();
     facts.insert("where the branch left its base".into(), left.trim().into());
     facts.insert(COMMIT.into(), tree.commit.clone().unwrap_or_default());
     facts
