@@ -1,0 +1,67 @@
+//! What can go wrong, and which exit code says so.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    credentials::CredentialsError, digest::NoDigest, record::RecordError, reference::NoReference,
+    registry::RegistryError,
+};
+
+/// A release's own errors; each message ends in what helps.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name that names no image.
+    #[error(transparent)]
+    Reference(#[from] NoReference),
+    /// Text that is no digest.
+    #[error(transparent)]
+    Digest(#[from] NoDigest),
+    /// Credentials that cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// A registry that refused, or did not answer well.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A record that is none, or not signed by whom it should be.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Wrong use of a command.
+    #[error("{0}")]
+    Usage(String),
+    /// A file of this machine.
+    #[error("cannot {doing} `{}`: {error}", path.display())]
+    File {
+        /// Such as `read` or `write`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Ctrl-C or TERM.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A check found a fault in what was released.
+pub(crate) const FAULT: u8 = 1;
+/// Wrong usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+/// The environment lacks something: a registry, a file, a program.
+pub(crate) const ENVIRONMENT: u8 = 3;
+/// Ctrl-C or TERM.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+impl Error {
+    /// The exit code of a program that ends with this.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Reference(_) | Self::Digest(_) | Self::Credentials(_) | Self::Usage(_) => USAGE,
+            Self::Registry(error) => error.exit_code(),
+            Self::Record(error) => error.exit_code(),
+            Self::File { .. } => ENVIRONMENT,
+            Self::Interrupted => INTERRUPTED,
+        }
+    }
+}
