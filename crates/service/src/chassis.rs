@@ -1,6 +1,7 @@
 //! What a service is built from: its name, the settings that all services share, and the parts that serve it.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -22,16 +23,33 @@ pub struct About {
     pub version: &'static str,
     /// Defaults of shared settings that are this service's own: `("LISTEN", "0.0.0.0:8000")`.
     pub defaults: &'static [(&'static str, &'static str)],
+    /// What the command line can ask for besides, as this service's own.
+    pub commands: &'static [Subcommand],
 }
 
-/// Name and version of the crate in which it stands, and the defaults that are its own.
+/// Something that a service's command line can ask for besides serving.
+#[derive(Debug, Clone, Copy)]
+pub struct Subcommand {
+    /// Its first word: `token`.
+    pub name: &'static str,
+    /// What it does, for `--help`.
+    pub what: &'static str,
+    /// Does it, given the words after its name.
+    pub run: fn(&[String]) -> ExitCode,
+}
+
+/// Name and version of the crate in which it stands, and the defaults and subcommands that are its own.
 #[macro_export]
 macro_rules! about {
     ($defaults:expr) => {
+        $crate::about!($defaults, &[])
+    };
+    ($defaults:expr, $commands:expr) => {
         $crate::About {
             name: env!("CARGO_PKG_NAME"),
             version: env!("CARGO_PKG_VERSION"),
             defaults: $defaults,
+            commands: $commands,
         }
     };
 }

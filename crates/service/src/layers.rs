@@ -16,6 +16,7 @@ use crate::body::{self, Limits};
 use crate::health::{self, Readiness};
 use crate::problem::{self, Problem};
 use crate::request_id::{self, RequestId};
+use crate::wire;
 
 /// The service's routes with everything around them. Its fallback is replaced by a JSON 404: a service that takes
 /// every path says so with a route (`/{*path}`).
@@ -54,7 +55,10 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", request_id = id.as_str());
     let entry = Entry::open(&request, span.clone());
     async move {
-        let response = catch_panic(next.run(request)).await;
+        let response = match wire::check(&request) {
+            Ok(()) => catch_panic(next.run(request)).await,
+            Err(problem) => problem.into_response(),
+        };
         let mut response = problem::render(response, &id);
         if let Some(value) = id_value {
             response.headers_mut().insert(request_id::HEADER, value);

@@ -30,6 +30,7 @@
 pub mod extract;
 pub mod forward;
 pub mod health;
+pub mod identity;
 pub mod problem;
 pub mod request_id;
 pub mod settings;
@@ -45,8 +46,9 @@ mod healthcheck;
 mod layers;
 mod run;
 mod server;
+mod wire;
 
 pub use body::BodyError;
-pub use chassis::{About, Chassis, Parts};
+pub use chassis::{About, Chassis, Parts, Subcommand};
 pub use problem::Problem;
 pub use run::run;

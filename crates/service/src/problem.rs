@@ -2,7 +2,7 @@
 //!
 //! `{ "error": { "code": "…", "message": "…", "field": "…", "request_id": "…" } }`; `field` only where one is at fault.
 
-use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -97,9 +97,8 @@ pub(crate) fn render(response: Response, request_id: &RequestId) -> Response {
     let Some(problem) = parts.extensions.remove::<Problem>() else {
         return Response::from_parts(parts, body);
     };
-    let allow = parts.headers.remove(ALLOW);
-    parts.headers.clear();
-    parts.headers.extend(allow.map(|allow| (ALLOW, allow)));
+    // What else was set stays: `allow`, `www-authenticate`, `retry-after`.
+    parts.headers.remove(CONTENT_LENGTH);
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Response::from_parts(parts, problem.body(request_id).into())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 
-use crate::chassis::{About, Chassis, Parts};
+use crate::chassis::{About, Chassis, Parts, Subcommand};
 use crate::health::Readiness;
 use crate::settings::{self, Reader, Settings, SettingsError};
 use crate::shutdown::{self, Shutdown, Stage};
@@ -26,12 +26,12 @@ const USAGE: u8 = 2;
 const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
 /// What the command line asks for.
-#[derive(Clone, Copy)]
 enum Command {
     Serve,
     Healthcheck,
     Version,
     Help,
+    Own(Subcommand, Vec<String>),
 }
 
 /// Runs a service: the whole of its `main`.
@@ -43,7 +43,7 @@ where
     F: FnOnce(C, Parts) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
-    match command() {
+    match command(about.commands) {
         Ok(Command::Serve) => serve(about, main),
         Ok(Command::Healthcheck) => check_health(about),
         Ok(Command::Version) => {
@@ -54,6 +54,7 @@ where
             println!("{}", help::<C>(about));
             ExitCode::SUCCESS
         }
+        Ok(Command::Own(subcommand, arguments)) => (subcommand.run)(&arguments),
         Err(argument) => {
             let name = about.name;
             eprintln!("{name}: unknown argument `{argument}`; `{name} --help` lists what there is");
@@ -62,8 +63,13 @@ where
     }
 }
 
-fn command() -> Result<Command, String> {
+fn command(own: &'static [Subcommand]) -> Result<Command, String> {
     let arguments: Vec<_> = std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && let Some(subcommand) = own.iter().find(|subcommand| subcommand.name == first)
+    {
+        return Ok(Command::Own(*subcommand, rest.to_vec()));
+    }
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => Ok(Command::Serve),
         ["healthcheck"] => Ok(Command::Healthcheck),
@@ -74,7 +80,11 @@ fn command() -> Result<Command, String> {
 }
 
 fn help<C: Settings>(about: About) -> String {
-    let About { name, version, defaults } = about;
+    let About { name, version, defaults, commands } = about;
+    // As wide as the longest of those below.
+    let width = name.len() + " healthcheck   ".len();
+    let line = |it: &Subcommand| format!("  {:width$}{}\n", format!("{name} {}", it.name), it.what);
+    let own: String = commands.iter().map(line).collect();
     let settings = settings::describe(&[C::TABLE, Chassis::TABLE], defaults);
     format!(
         "{name} {version}
@@ -82,7 +92,7 @@ fn help<C: Settings>(about: About) -> String {
 Usage:
   {name}               serve, until TERM or INT
   {name} healthcheck   ask the one that runs on this host whether it is ready: exit 0 or 1
-  {name} --version     print name and version
+{own}  {name} --version     print name and version
   {name} --help        print this
 
 Settings, from the environment:

@@ -59,8 +59,8 @@ pub trait Settings: Sized {
 pub enum SettingError {
     #[error("`{name}` is not set, expected {expected}{}", or_file(.name, *.exposure))]
     Missing { name: &'static str, expected: &'static str, exposure: Exposure },
-    #[error("`{name}` is `{value}`, expected {expected}")]
-    Malformed { name: &'static str, value: String, expected: &'static str },
+    #[error("`{name}` is `{value}`, expected {expected}{}", reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
+    Malformed { name: &'static str, value: String, expected: &'static str, reason: Option<String> },
     #[error("`{name}` holds something else than {expected} (its value is secret and not shown)")]
     MalformedSecret { name: String, expected: &'static str },
     #[error("`{name}` is not UTF-8, expected {expected}")]
@@ -165,7 +165,8 @@ impl Reader {
         if let Some(value) = self.given::<T>(name)? {
             return T::from_setting(&value).ok_or_else(|| match T::EXPOSURE {
                 Exposure::Shown => {
-                    SettingError::Malformed { name, value: masked(&value), expected: T::EXPECTED }
+                    let reason = T::reason(&value);
+                    SettingError::Malformed { name, value: masked(&value), expected: T::EXPECTED, reason }
                 }
                 Exposure::Secret => {
                     SettingError::MalformedSecret { name: name.to_owned(), expected: T::EXPECTED }

@@ -4,6 +4,7 @@
 
 mod binary;
 mod fake;
+mod identity;
 
 use axum::Router;
 use axum::http::HeaderMap;
@@ -19,6 +20,7 @@ use crate::shutdown::Shutdown;
 
 pub use binary::{Binary, Finished, Running};
 pub use fake::FakeUpstream;
+pub use identity::TestGateway;
 
 /// No condition in a test takes longer than this to become true.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -18,6 +18,11 @@ pub trait FromSetting: Sized {
     /// The value, or `None` when the text is not what [`FromSetting::EXPECTED`] says.
     fn from_setting(text: &str) -> Option<Self>;
 
+    /// Why the text is none, where more can be said than what is expected.
+    fn reason(_text: &str) -> Option<String> {
+        None
+    }
+
     /// What an unset variable without a default means; `None` when it must be set.
     fn absent() -> Option<Self> {
         None
@@ -164,6 +169,10 @@ impl<T: FromSetting> FromSetting for Option<T> {
 
     fn from_setting(text: &str) -> Option<Self> {
         T::from_setting(text).map(Some)
+    }
+
+    fn reason(text: &str) -> Option<String> {
+        T::reason(text)
     }
 
     fn absent() -> Option<Self> {

@@ -1,5 +1,7 @@
 //! What every service gets around its routes, seen from outside.
 
+mod identity;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
