@@ -6,7 +6,7 @@ use control::Config;
 use store::Store;
 
 fn main() -> ExitCode {
-    let about = service::about!(&[("LISTEN", "0.0.0.0:8001")]);
+    let about = service::about!(&[("LISTEN", "0.0.0.0:8001"), ("ADMIN_LISTEN", "0.0.0.0:9001")]);
     service::run(about, |config: Config, parts| async move {
         let store = Store::connect_lazily(config.database.expose())?;
         parts.readiness.check("database", {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use gateway::Config;
 
 fn main() -> ExitCode {
-    let about = service::about!(&[("LISTEN", "0.0.0.0:8000")]);
+    let about = service::about!(&[("LISTEN", "0.0.0.0:8000"), ("ADMIN_LISTEN", "0.0.0.0:9000")]);
     service::run(about, |config: Config, parts| async move {
         let control = gateway::control(&config);
         parts.readiness.check("control", {

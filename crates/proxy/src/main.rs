@@ -6,7 +6,11 @@ use proxy::Config;
 
 fn main() -> ExitCode {
     // Bodies are passed on as they come, so they may be larger than what a service keeps in memory.
-    let defaults = &[("LISTEN", "0.0.0.0:8080"), ("REQUEST_BODY_MAX_BYTES", "1073741824")];
+    let defaults = &[
+        ("LISTEN", "0.0.0.0:8080"),
+        ("ADMIN_LISTEN", "0.0.0.0:9080"),
+        ("REQUEST_BODY_MAX_BYTES", "1073741824"),
+    ];
     service::run(service::about!(defaults), |config: Config, parts| async move {
         let upstream = proxy::upstream(&config, &parts.shutdown);
         parts.readiness.check("upstream", {

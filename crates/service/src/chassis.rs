@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use axum::Router;
+use metrics::Metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -12,7 +13,7 @@ use crate::body::Limits;
 use crate::health::Readiness;
 use crate::settings::{Bytes, LogFilter, Milliseconds, Seconds};
 use crate::shutdown::{Drained, Shutdown};
-use crate::{layers, server};
+use crate::{admin, layers, server};
 
 /// Which service this is. Made by [`about!`](crate::about!).
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,8 @@ crate::settings! {
     pub struct Chassis {
         /// Where it listens.
         pub listen: SocketAddr = "LISTEN";
+        /// Where it tells its metrics (`/metrics`) and its health to those who operate it.
+        pub admin_listen: SocketAddr = "ADMIN_LISTEN";
         /// What it logs.
         pub log: LogFilter = "LOG", default "info";
         /// How long it still accepts requests after TERM, already unready, so that whoever routes to it can notice.
@@ -84,6 +87,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Tells when to stop; keeps what must be finished in flight.
     pub shutdown: Shutdown,
+    /// Figures: register the service's own.
+    pub metrics: Metrics,
     pub(crate) drained: Drained,
     pub(crate) background: JoinSet<(&'static str, anyhow::Result<()>)>,
 }
@@ -119,7 +124,9 @@ impl Parts {
         })?;
         let address = listener.local_addr().context("the listening socket has no address")?;
         let router = layers::dress(router, self.readiness.clone(), self.chassis.limits());
-        tracing::info!(address = %address, "listening");
+        let (metrics, readiness) = (self.metrics.clone(), self.readiness.clone());
+        let admin = admin::open(self.chassis.admin_listen, metrics, readiness).await?;
+        tracing::info!(address = %address, admin = %admin, "listening");
 
         let head_timeout = self.chassis.request_head_timeout.0;
         let accepting = server::accept(listener, router, head_timeout, self.shutdown.clone());
@@ -162,5 +169,35 @@ async fn ended_early(
             }
             anyhow::anyhow!("background task `{name}` ended although nothing asked it to")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Settings as _, describe};
+
+    #[test]
+    fn help_says_what_every_service_can_be_told() {
+        insta::assert_snapshot!(describe(&[Chassis::TABLE], &[("LISTEN", "0.0.0.0:8099")]), @"
+        LISTEN
+            Where it listens. (an address and port such as `0.0.0.0:8000`; default `0.0.0.0:8099`)
+        ADMIN_LISTEN
+            Where it tells its metrics (`/metrics`) and its health to those who operate it. (an address and port such as `0.0.0.0:8000`; required)
+        LOG
+            What it logs. (a log filter such as `info` or `info,store=debug`; default `info`)
+        SHUTDOWN_DELAY_S
+            How long it still accepts requests after TERM, already unready, so that whoever routes to it can notice. (a whole number of seconds; default `0`)
+        SHUTDOWN_GRACE_S
+            How long after that what is in flight may take to finish. (a whole number of seconds; default `10`)
+        READY_TIMEOUT_MS
+            How long a readiness check may take. (a whole number of milliseconds; default `2000`)
+        REQUEST_HEAD_TIMEOUT_S
+            How long a client may take to send a request's head, and how long an idle connection is kept. (a whole number of seconds; default `10`)
+        REQUEST_BODY_TIMEOUT_S
+            How long a client may keep the service waiting for a request's body; each KiB that arrives gives a second back. (a whole number of seconds; default `10`)
+        REQUEST_BODY_MAX_BYTES
+            How large a request's body may be. (a whole number of bytes; default `1048576`)
+        ");
     }
 }

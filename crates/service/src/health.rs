@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use metrics::{Gauge, Metrics};
 use tokio::task::JoinSet;
 
 use crate::shutdown::{Shutdown, Stage};
@@ -30,11 +31,23 @@ pub struct Readiness {
     checks: Arc<Mutex<Vec<(&'static str, Check)>>>,
     timeout: Duration,
     shutdown: Shutdown,
+    figures: Figures,
+}
+
+/// Readiness as figures, as of the last time that someone asked.
+#[derive(Clone)]
+struct Figures {
+    ready: Gauge<0>,
+    check: Gauge<1>,
 }
 
 impl Readiness {
-    pub(crate) fn new(timeout: Duration, shutdown: Shutdown) -> Self {
-        Self { checks: Arc::default(), timeout, shutdown }
+    pub(crate) fn new(timeout: Duration, shutdown: Shutdown, metrics: &Metrics) -> Self {
+        let figures = Figures {
+            ready: metrics.gauge("ready", "1 while the service can do its work.", []),
+            check: metrics.gauge("ready_check", "1 while what the service needs is there.", ["check"]),
+        };
+        Self { checks: Arc::default(), timeout, shutdown, figures }
     }
 
     /// Adds a check. It fails when it returns an error or takes longer than `READY_TIMEOUT_MS`.
@@ -52,7 +65,7 @@ impl Readiness {
     }
 
     /// Asks every check at the same time: name and, for those that fail, why.
-    async fn ask(&self) -> BTreeMap<&'static str, Option<String>> {
+    pub(crate) async fn ask(&self) -> BTreeMap<&'static str, Option<String>> {
         let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut asked = JoinSet::new();
         // A check that panics never reports: it is listed as failed from the start.
@@ -67,7 +80,17 @@ impl Readiness {
                 results.insert(name, result);
             }
         }
+        self.note(&results);
         results
+    }
+
+    fn note(&self, results: &BTreeMap<&'static str, Option<String>>) {
+        let one_if = |holds: bool| if holds { 1.0 } else { 0.0 };
+        let serving = self.shutdown.stage() == Stage::Serving;
+        self.figures.ready.set([], one_if(serving && results.values().all(Option::is_none)));
+        for (name, result) in results {
+            self.figures.check.set([name], one_if(result.is_none()));
+        }
     }
 }
 

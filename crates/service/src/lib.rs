@@ -14,7 +14,7 @@
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     let about = service::about!(&[("LISTEN", "0.0.0.0:8099")]);
+//!     let about = service::about!(&[("LISTEN", "0.0.0.0:8099"), ("ADMIN_LISTEN", "0.0.0.0:9099")]);
 //!     service::run(about, |config: Config, parts| async move {
 //!         let hello = move || async move { format!("hello {}", config.who) };
 //!         parts.serve(axum::Router::new().route("/v1/hello", axum::routing::get(hello))).await
@@ -23,7 +23,8 @@
 //! ```
 //!
 //! That service has `/health/live` and `/health/ready`, JSON logs with a request id in each line, JSON errors, limits
-//! on what a client may send and how slowly, a drain on TERM, `healthcheck`, `--help` and `--version`.
+//! on what a client may send and how slowly, a drain on TERM, `healthcheck`, `--help` and `--version`; on its admin
+//! port `/metrics`, to which [`Parts::metrics`] adds the service's own figures.
 //!
 //! Invariant: nothing in here knows what a service does; what all of them do is in here and nowhere else.
 
@@ -40,15 +41,18 @@ pub mod telemetry;
 pub mod testing;
 
 mod access;
+mod admin;
 mod body;
 mod chassis;
 mod healthcheck;
 mod layers;
+mod process;
 mod run;
 mod server;
 mod wire;
 
 pub use body::BodyError;
 pub use chassis::{About, Chassis, Parts, Subcommand};
+pub use metrics;
 pub use problem::Problem;
 pub use run::run;

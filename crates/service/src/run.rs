@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use metrics::Metrics;
 use tokio::task::JoinSet;
 
 use crate::chassis::{About, Chassis, Parts, Subcommand};
 use crate::health::Readiness;
 use crate::settings::{self, Reader, Settings, SettingsError};
 use crate::shutdown::{self, Shutdown, Stage};
-use crate::{healthcheck, telemetry};
+use crate::{healthcheck, process, telemetry};
 
 /// Exit code of a service that failed, or is not healthy.
 const FAILED: u8 = 1;
@@ -127,7 +128,7 @@ where
         Err(error) => return refuse(about, &error),
     };
     telemetry::init(about.name, about.version, &chassis.log);
-    match block_on(chassis, |parts| main(config, parts)) {
+    match block_on(about, chassis, |parts| main(config, parts)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "stopped by an error");
@@ -145,7 +146,7 @@ fn refuse(about: About, error: &SettingsError) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn block_on<F, Fut>(chassis: Chassis, main: F) -> anyhow::Result<()>
+fn block_on<F, Fut>(about: About, chassis: Chassis, main: F) -> anyhow::Result<()>
 where
     F: FnOnce(Parts) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
@@ -154,14 +155,16 @@ where
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
+    let metrics = Metrics::new();
+    process::register(&metrics, about.name, about.version);
     let (shutdown, drained) = Shutdown::new();
-    let readiness = Readiness::new(chassis.ready_timeout.0, shutdown.clone());
+    let readiness = Readiness::new(chassis.ready_timeout.0, shutdown.clone(), &metrics);
     let grace = chassis.shutdown_grace.0;
     let delay = chassis.shutdown_delay.0;
     let result = runtime.block_on(async {
         shutdown::watch_signals(shutdown.clone(), delay).context("cannot listen for signals")?;
         let background = JoinSet::new();
-        let parts = Parts { chassis, readiness, shutdown: shutdown.clone(), drained, background };
+        let parts = Parts { chassis, readiness, shutdown: shutdown.clone(), metrics, drained, background };
         tracing::info!("starting");
         tokio::select! {
             result = main(parts) => result,

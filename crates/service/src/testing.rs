@@ -9,6 +9,7 @@ mod identity;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
+use metrics::Metrics;
 use serde_json::Value;
 
 use std::time::Duration;
@@ -61,7 +62,7 @@ impl Answer {
 pub fn dressed(router: Router) -> Router {
     let (shutdown, _drained) = Shutdown::new();
     let limits = Limits { max_bytes: 1 << 20, patience: DEADLINE };
-    layers::dress(router, Readiness::new(DEADLINE, shutdown), limits)
+    layers::dress(router, Readiness::new(DEADLINE, shutdown, &Metrics::new()), limits)
 }
 
 /// Asks a router without a socket.

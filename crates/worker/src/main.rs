@@ -39,7 +39,7 @@ struct Hands(u8);
 struct LeaseTime(Duration);
 
 fn main() -> ExitCode {
-    service::run(service::about!(&[("LISTEN", "0.0.0.0:8002")]), work)
+    service::run(service::about!(&[("LISTEN", "0.0.0.0:8002"), ("ADMIN_LISTEN", "0.0.0.0:9002")]), work)
 }
 
 async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {

@@ -110,7 +110,8 @@ impl<'a> Containers<'a> {
             process.args(["--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges"]);
         process = process.args([format!("--name={name}"), format!("--label={RUN_LABEL}={}", self.cx.run_id)]);
         let listen = ("LISTEN".to_owned(), format!("127.0.0.1:{port}"));
-        for (variable, value) in variables.iter().chain([&listen]) {
+        let admin = ("ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
+        for (variable, value) in variables.iter().chain([&listen, &admin]) {
             process = process.arg(format!("--env={variable}")).env(variable, value);
         }
         let started = process.arg(image).log(self.log).run()?;

@@ -39,6 +39,7 @@ pub struct Finished {
 pub struct Running {
     child: Child,
     address: SocketAddr,
+    admin: SocketAddr,
     client: Client<HttpConnector, Body>,
     log: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
@@ -47,8 +48,8 @@ pub struct Running {
 impl Binary {
     /// A binary by path: `env!("CARGO_BIN_EXE_gateway")`.
     pub fn new(path: &str) -> Self {
-        let environment = vec![("LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
-        Self { path: path.to_owned(), environment }
+        let free = |name: &str| (name.to_owned(), "127.0.0.1:0".to_owned());
+        Self { path: path.to_owned(), environment: vec![free("LISTEN"), free("ADMIN_LISTEN")] }
     }
 
     /// Sets a variable of its environment.
@@ -82,21 +83,22 @@ impl Binary {
         let mut child = self.command().spawn().expect("it can be started");
         let stderr = child.stderr.take().expect("standard error is piped");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (listening, mut address) = tokio::sync::mpsc::channel(1);
+        let (listening, mut addresses) = tokio::sync::mpsc::channel(1);
         let written = log.clone();
         let reader = tokio::spawn(async move {
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                if let Some(address) = listening_address(&line) {
-                    listening.send(address).await.ok();
+                if let Some(addresses) = listening_addresses(&line) {
+                    listening.send(addresses).await.ok();
                 }
                 written.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let address = tokio::time::timeout(DEADLINE, address.recv()).await.ok().flatten();
+        let addresses = tokio::time::timeout(DEADLINE, addresses.recv()).await.ok().flatten();
         let lines = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
-        let address = address.unwrap_or_else(|| panic!("it does not listen; it wrote:\n{lines}"));
-        Running { child, address, client: Client::builder(TokioExecutor::new()).build_http(), log, reader }
+        let (address, admin) = addresses.unwrap_or_else(|| panic!("it does not listen; it wrote:\n{lines}"));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Running { child, address, admin, client, log, reader }
     }
 
     fn command(&self) -> Command {
@@ -118,6 +120,27 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its admin port listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What it tells Prometheus now.
+    ///
+    /// # Panics
+    /// When it tells nothing.
+    pub async fn metrics(&self) -> String {
+        let uri = format!("http://{}/metrics", self.admin);
+        let answer = self.exchange(Request::get(uri).body(Body::empty()).expect("it is a URI")).await;
+        assert_eq!(answer.status, axum::http::StatusCode::OK, "{}", answer.body);
+        answer.body
+    }
+
+    /// The value of one series, written as Prometheus does: `ready`, or `hits_total{page="home"}`.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        self.metrics().await.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
     }
 
     /// Where it listens, as a base URL.
@@ -144,6 +167,10 @@ impl Running {
     pub async fn send(&self, mut request: Request) -> Answer {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = format!("{}{path}", self.url()).parse().expect("the path is one");
+        self.exchange(request).await
+    }
+
+    async fn exchange(&self, request: Request) -> Answer {
         let asked = tokio::time::timeout(DEADLINE, self.client.request(request)).await;
         read(asked.expect("it answers in time").expect("it answers").map(Body::new)).await
     }
@@ -211,7 +238,9 @@ impl Running {
     }
 }
 
-fn listening_address(line: &str) -> Option<SocketAddr> {
+/// Where a service says that it listens, for clients and for its operators.
+fn listening_addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line: Value = serde_json::from_str(line).ok()?;
-    (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok()).flatten()
+    let address = |name: &str| line[name].as_str()?.parse().ok();
+    (line["message"] == "listening").then(|| Some((address("address")?, address("admin")?))).flatten()
 }

@@ -155,7 +155,7 @@ impl Worker {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_worker"));
     command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.kill_on_drop(true);
+    command.env("ADMIN_LISTEN", "127.0.0.1:0").kill_on_drop(true);
     command
 }
 
