@@ -151,10 +151,12 @@ mod tests {
                                     apt-get install --no-install-recommends debian-archive-keyring
           missing  docker-registry  is the registry of the tests
                                     apt-get install --no-install-recommends docker-registry
+          missing  skopeo           pulls what the tests pushed, as a host does
+                                    apt-get install --no-install-recommends skopeo
           missing  kill             sends the signals of the tests
                                     apt-get install --no-install-recommends procps
 
-        13 things are missing; `cargo xtask doctor --fix` gets them all.
+        14 things are missing; `cargo xtask doctor --fix` gets them all.
         ");
     }
 
@@ -177,6 +179,7 @@ mod tests {
         sudo apt-get install --no-install-recommends mmdebstrap
         sudo apt-get install --no-install-recommends debian-archive-keyring
         sudo apt-get install --no-install-recommends docker-registry
+        sudo apt-get install --no-install-recommends skopeo
         sudo apt-get install --no-install-recommends procps
         ");
     }

@@ -164,6 +164,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     tool("mmdebstrap",       "makes base images where none can be pulled",    IMAGES,                   Probe::Programs(&["mmdebstrap"]),                                             packages(&["mmdebstrap"])),
     tool("debian-keyring",   "proves that those bases are Debian's",          IMAGES,                   Probe::OneOf(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),            packages(&["debian-archive-keyring"])),
     tool("docker-registry",  "is the registry of the tests",                  &[Use::OwnTests],         Probe::Programs(&["docker-registry"]),                                        Source::Packages(Packages { always: &["docker-registry"], where_known: &[], services: &["docker-registry.service"] })),
+    tool("skopeo",           "pulls what the tests pushed, as a host does",  &[Use::OwnTests],         Probe::Programs(&["skopeo"]),                                                 packages(&["skopeo"])),
     tool("kill",             "sends the signals of the tests",                &[Use::OwnTests],         Probe::Programs(&["kill"]),                                                   packages(&["procps"])),
 ];
 

@@ -81,6 +81,11 @@ impl Repository {
 }
 
 impl Tag {
+    /// The tag under which documents about a manifest are kept: its digest with a dash, and `.sig` or the like.
+    pub(crate) fn of_digest(digest: &Digest, suffix: &str) -> Self {
+        Self(format!("sha256-{}{suffix}", digest.hex()))
+    }
+
     /// The tag's text.
     #[must_use]
     pub fn as_str(&self) -> &str {

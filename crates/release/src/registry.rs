@@ -3,25 +3,31 @@
 //! It knows no image builder and no file but the blobs that it is given. One client serves any number of registries;
 //! what is asked names its repository, and credentials go only to the registry that they are for.
 
+mod auth;
+mod blobs;
 mod error;
+mod manifests;
+mod patience;
+mod referrers;
+mod transport;
+mod upload;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWrite;
 
 pub use error::RegistryError;
+pub use referrers::{EMPTY, EMPTY_TYPE};
 
-use crate::{
-    credentials::Logins,
-    digest::Digest,
-    reference::{At, Repository, Tag},
-};
+use crate::{credentials::Logins, digest::Digest, reference::Repository};
+use patience::Patience;
+use transport::Transport;
 
 /// Bytes of a manifest or an index; the specification asks registries to take no less than 4 MiB.
 pub const MANIFEST_MAX: usize = 4 * 1024 * 1024;
@@ -37,7 +43,7 @@ pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.lis
 /// A client of registries. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    options: std::sync::Arc<Options>,
+    transport: Arc<Transport>,
 }
 
 /// How a client asks.
@@ -45,7 +51,7 @@ pub struct Registry {
 pub struct Options {
     /// Who asks.
     pub logins: Logins,
-    /// Hosts, with port, that are spoken to without TLS. Loopback is too, unless it speaks TLS.
+    /// Hosts that are spoken to without TLS, with their port or for any port. Loopback is too.
     pub insecure: BTreeSet<String>,
     /// How long and how often.
     pub limits: Limits,
@@ -58,7 +64,7 @@ pub struct Limits {
     pub attempts: u32,
     /// The first pause between two attempts; each further one is twice as long, and up to a half is left to chance.
     pub pause: Duration,
-    /// The longest pause, also where the registry asks for a longer one.
+    /// The longest of these pauses. One that the registry asks for is kept, or given up on where time is too short for it.
     pub pause_max: Duration,
     /// Until a connection stands, TLS included.
     pub connect: Duration,
@@ -181,126 +187,13 @@ impl Registry {
     /// A client; no registry is asked yet.
     ///
     /// # Errors
-    /// When the system's certificate authorities cannot be read.
+    /// When TLS cannot be set up.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        Ok(Self { options: options.into() })
+        Ok(Self { transport: Arc::new(Transport::new(options)?) })
     }
 
-    /// Whether the registry answers and takes the credentials for this repository, without changing anything.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn check(&self, repository: &Repository) -> Result<(), RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// What a tag names now, or whether a digest is there. Nothing where it is not.
-    ///
-    /// # Errors
-    /// When the registry refuses or does not answer.
-    pub async fn resolve(
-        &self,
-        repository: &Repository,
-        _: &At,
-    ) -> Result<Option<Descriptor>, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// A manifest. Bytes that are not the digest's are refused.
-    ///
-    /// # Errors
-    /// When the registry refuses, does not answer, or serves something else.
-    pub async fn manifest(&self, repository: &Repository, _: &At) -> Result<Option<Manifest>, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// Stores a manifest, under its digest or under a tag, which it moves. Returns its digest.
-    ///
-    /// # Errors
-    /// When the registry refuses, does not answer, or stored something else.
-    pub async fn put_manifest(
-        &self,
-        repository: &Repository,
-        _: &At,
-        _: &Manifest,
-    ) -> Result<Digest, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// Deletes a manifest and every tag that names it. `false` where there was none.
-    ///
-    /// # Errors
-    /// When the registry refuses, which it does where deletion is not enabled, or does not answer.
-    pub async fn delete_manifest(&self, repository: &Repository, _: &Digest) -> Result<bool, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// All tags of a repository, sorted; none where there is no such repository.
-    ///
-    /// # Errors
-    /// When the registry refuses or does not answer.
-    pub async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// Whether a blob is there.
-    ///
-    /// # Errors
-    /// When the registry refuses or does not answer.
-    pub async fn has_blob(&self, repository: &Repository, _: &Digest) -> Result<bool, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// Streams a blob into `sink` and goes on where a connection broke. What was written counts only if this returns `Ok`:
-    /// the digest is known at the end.
-    ///
-    /// # Errors
-    /// When it is not there, not what its descriptor says, or the registry refuses or does not answer.
-    pub async fn blob(
-        &self,
-        repository: &Repository,
-        _: &Descriptor,
-        _: &mut (dyn AsyncWrite + Unpin + Send),
-    ) -> Result<(), RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// A small blob of at most `max` bytes.
-    ///
-    /// # Errors
-    /// As [`Registry::blob`], and when it is larger.
-    pub async fn blob_bytes(
-        &self,
-        repository: &Repository,
-        _: &Descriptor,
-        _: usize,
-    ) -> Result<Bytes, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// Uploads a blob unless it is there, and goes on where a connection broke.
-    ///
-    /// # Errors
-    /// When its file cannot be read, or the registry refuses, is full, or does not answer.
-    pub async fn push_blob(&self, repository: &Repository, _: &Blob) -> Result<Pushed, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    /// The manifests that refer to this one, of one type where one is given: by the referrers API, else by its tag.
-    ///
-    /// # Errors
-    /// When the registry refuses or does not answer.
-    pub async fn referrers(
-        &self,
-        repository: &Repository,
-        _: &Digest,
-        _: Option<&str>,
-    ) -> Result<Vec<Descriptor>, RegistryError> {
-        Err(self.unfinished(repository))
-    }
-
-    fn unfinished(&self, repository: &Repository) -> RegistryError {
-        let why = format!("the client is being written, with {} attempts", self.options.limits.attempts);
-        RegistryError::Protocol { host: repository.registry().to_owned(), why }
+    /// Patience for an operation on a repository that moves this many bytes.
+    fn patience(&self, repository: &Repository, what: String, bytes: u64) -> Patience<'_> {
+        Patience::new(&self.transport.options.limits, repository.registry(), what, bytes)
     }
 }

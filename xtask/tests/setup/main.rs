@@ -52,6 +52,8 @@ fn doctor_tells_everything(bare: &Bare) {
       ok       debian-keyring   /usr/share/keyrings/debian-archive-keyring.gpg
       missing  docker-registry  is the registry of the tests
                                 apt-get install --no-install-recommends docker-registry
+      missing  skopeo           pulls what the tests pushed, as a host does
+                                apt-get install --no-install-recommends skopeo
       missing  kill             sends the signals of the tests
                                 apt-get install --no-install-recommends procps
     ");

@@ -72,7 +72,9 @@ pub enum RegistryError {
         last: String,
     },
     /// It took longer than such an operation may.
-    #[error("cannot {what}: `{host}` was not done with it after {} s; {last}", after.as_secs())]
+    #[error(
+        "cannot {what}: `{host}` was not done with it after {} s; it, or the network to it, is too slow", after.as_secs()
+    )]
     Slow {
         /// The operation.
         what: String,
@@ -80,8 +82,6 @@ pub enum RegistryError {
         host: String,
         /// The deadline.
         after: Duration,
-        /// Where it stood.
-        last: String,
     },
     /// Its disk is full.
     #[error("cannot {what}: `{host}` has no space left; free some, or run its garbage collection")]

@@ -1,0 +1,8 @@
+//! Registries, signatures and records, with a real registry, skopeo, and faults between them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod faults;
+mod registry;
+mod unwell;
+mod world;
