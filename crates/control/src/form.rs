@@ -88,7 +88,7 @@ mod tests {
         for bad in
             ["x/web:latest", "x/web", &digest, &format!("@{digest}"), "x/web@sha256:abc", "x/web@sha512:0"]
         {
-            assert_eq!(image_of(bad).unwrap_err().field.as_deref(), Some("images.web"), "{bad}");
+            assert_eq!(image_of(bad).unwrap_err().errors[0].pointer, "images.web", "{bad}");
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use crate::body::BodyError;
 use crate::problem::Problem;
@@ -85,14 +86,15 @@ fn refuse(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     // The path ends at what lacks a field: only the message names that one.
     let missing =
         message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
-    let at_root = error.path().iter().next().is_none();
-    let field = match (at_root, missing) {
-        (true, None) => "body".to_owned(),
-        (true, Some(missing)) => missing.to_owned(),
-        (false, None) => error.path().to_string(),
-        (false, Some(missing)) => format!("{}.{missing}", error.path()),
-    };
-    Problem::invalid(field, message)
+    let path = error.path().iter().map(|segment| match segment {
+        Segment::Seq { index } => index.to_string(),
+        Segment::Map { key } => key.clone(),
+        Segment::Enum { variant } => variant.clone(),
+        Segment::Unknown => "?".to_owned(),
+    });
+    let path = path.chain(missing.map(ToOwned::to_owned));
+    let pointer: String = path.map(|it| format!("/{}", it.replace('~', "~0").replace('/', "~1"))).collect();
+    Problem::invalid(pointer, message)
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

@@ -1,6 +1,7 @@
-//! The one form in which every service says that a request failed.
+//! The one form in which every service says that a request failed: problem details as RFC 9457 has them.
 //!
-//! `{ "error": { "code": "…", "message": "…", "field": "…", "request_id": "…" } }`; `field` only where one is at fault.
+//! `type`, `title`, `status` and `detail` are the RFC's; `code` is what programs decide by, `request_id` what the logs are
+//! searched by, and `errors` names the fields at fault, where there are some.
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -19,14 +20,29 @@ pub struct Problem {
     pub code: &'static str,
     /// What people read.
     pub message: String,
-    /// The field of the request that is at fault, as a path: `images.gateway`.
-    pub field: Option<String>,
+    /// The fields of the request that are at fault.
+    pub errors: Vec<FieldError>,
 }
+
+/// A field of a request that is at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where it is: a JSON pointer into the body (`/images/gateway`), or the name of a query parameter or header.
+    pub pointer: String,
+    /// What is wrong with it, and what it may hold.
+    pub detail: String,
+}
+
+/// The media type of a problem.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// What stands before the code in `type`.
+const TYPE_PREFIX: &str = "urn:slipway:problem:";
 
 impl Problem {
     /// A problem with a status, a code for programs and a message for people.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), field: None }
+        Self { status, code, message: message.into(), errors: Vec::new() }
     }
 
     /// 404: what was asked for does not exist.
@@ -34,10 +50,17 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    /// 422: the request is well-formed, but `field` holds what cannot be accepted.
-    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message);
-        Self { field: Some(field.into()), ..problem }
+    /// 422: the request is well-formed, but the field that `pointer` names holds what cannot be accepted.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail.clone()).at(pointer, detail)
+    }
+
+    /// The same problem, with one more field that is at fault.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        self
     }
 
     /// 409: the request contradicts what is already there.
@@ -72,14 +95,20 @@ impl Problem {
     }
 
     /// The body, now that the request id is known.
-    fn body(&self, request_id: &RequestId) -> String {
-        let mut error = serde_json::json!({
-            "code": self.code, "message": self.message, "request_id": request_id.as_str(),
+    pub(crate) fn body(&self, request_id: &RequestId) -> String {
+        let mut body = serde_json::json!({
+            "type": format!("{TYPE_PREFIX}{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.message,
+            "code": self.code,
+            "request_id": request_id.as_str(),
         });
-        if let Some(field) = &self.field {
-            error["field"] = field.as_str().into();
+        if !self.errors.is_empty() {
+            let error = |it: &FieldError| serde_json::json!({ "pointer": it.pointer, "detail": it.detail });
+            body["errors"] = self.errors.iter().map(error).collect();
         }
-        serde_json::json!({ "error": error }).to_string()
+        body.to_string()
     }
 }
 
@@ -99,6 +128,6 @@ pub(crate) fn render(response: Response, request_id: &RequestId) -> Response {
     };
     // What else was set stays: `allow`, `www-authenticate`, `retry-after`.
     parts.headers.remove(CONTENT_LENGTH);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     Response::from_parts(parts, problem.body(request_id).into())
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::body::Limits;
 use crate::health::Readiness;
 use crate::layers;
+use crate::problem::MEDIA_TYPE;
 use crate::shutdown::Shutdown;
 
 pub use binary::{Binary, Finished, Running};
@@ -47,14 +48,42 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
     }
 
-    /// Status and body on one line, with the request id (which differs each time) replaced.
+    /// Status and body on one line; of a problem only what is its own: code, detail, and `at`, the fields at fault.
+    ///
+    /// # Panics
+    /// When a problem is not told as RFC 9457 wants it, or under another request id than the answer's.
+    #[track_caller]
     pub fn summary(&self) -> String {
-        let mut body =
-            serde_json::from_str::<Value>(&self.body).unwrap_or_else(|_| self.body.as_str().into());
-        if let Some(id) = body.pointer_mut("/error/request_id") {
-            *id = "[request id]".into();
-        }
+        let body = serde_json::from_str::<Value>(&self.body).unwrap_or_else(|_| self.body.as_str().into());
+        let media_type = self.headers.get("content-type").map(|it| it.as_bytes());
+        let body = if media_type == Some(MEDIA_TYPE.as_bytes()) { self.problem(body) } else { body };
         format!("{} {body}", self.status.as_u16())
+    }
+
+    #[track_caller]
+    fn problem(&self, mut body: Value) -> Value {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        assert_eq!(text(&body["type"]), format!("urn:slipway:problem:{}", text(&body["code"])), "{body}");
+        assert_eq!(Some(text(&body["title"]).as_str()), self.status.canonical_reason(), "{body}");
+        assert_eq!(body["status"], self.status.as_u16(), "{body}");
+        assert_eq!(text(&body["request_id"]).as_bytes(), self.headers["x-request-id"].as_bytes(), "{body}");
+        let problem = body.as_object_mut().expect("a problem is an object");
+        for name in ["type", "title", "status", "request_id"] {
+            problem.remove(name);
+        }
+        let errors = problem.remove("errors").unwrap_or_default();
+        let errors = errors.as_array().cloned().unwrap_or_default();
+        if !errors.is_empty() {
+            // What is wrong is told in full where it is not what the problem's own detail says.
+            let same = errors.iter().all(|error| error["detail"] == problem["detail"]);
+            let at = if same {
+                errors.iter().map(|error| error["pointer"].clone()).collect()
+            } else {
+                errors.into()
+            };
+            problem.insert("at".to_owned(), at);
+        }
+        body
     }
 }
 

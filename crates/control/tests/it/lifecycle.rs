@@ -62,7 +62,7 @@ async fn it_is_ready_while_the_database_is_there_and_only_then() {
     assert_ne!(unready["checks"]["database"], "ok");
     let check = Binary::new(env!("CARGO_BIN_EXE_control")).env("LISTEN", &control.address().to_string());
     assert_eq!(check.run(&["healthcheck"]).await.status.code(), Some(1));
-    insta::assert_snapshot!(told(&control.get("/v1/releases").await), @r#"503 {"error":{"code":"unavailable","message":"the service is unavailable for now, try again later","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(told(&control.get("/v1/releases").await), @r#"503 {"code":"unavailable","detail":"the service is unavailable for now, try again later"}"#);
     assert_eq!(control.get("/health/live").await.status.as_u16(), 200);
 
     door.open().await;

@@ -13,8 +13,8 @@ async fn a_release_is_recorded_once_and_found_by_its_version() {
     let found = world.get("/v1/releases/1.4.0").await;
     assert_eq!((found.status.as_u16(), found.json()), (200, recorded.json()));
 
-    insta::assert_snapshot!(told(&world.records("1.4.0").await), @r#"409 {"error":{"code":"conflict","message":"a release of this `version` is recorded already","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(told(&world.get("/v1/releases/1.5.0").await), @r#"404 {"error":{"code":"not_found","message":"release `1.5.0` is not recorded","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(told(&world.records("1.4.0").await), @r#"409 {"code":"conflict","detail":"a release of this `version` is recorded already"}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases/1.5.0").await), @r#"404 {"code":"not_found","detail":"release `1.5.0` is not recorded"}"#);
     // The second attempt left nothing: neither an entry nor a job.
     assert_eq!(world.get("/v1/audit").await.json()["items"].as_array().unwrap().len(), 1);
 }
@@ -27,14 +27,14 @@ async fn what_cannot_be_recorded_is_refused_with_the_field_at_fault() {
         body[field] = value;
         told(&world.send("POST", "/v1/releases", &body).await)
     };
-    insta::assert_snapshot!(refused("version", json!("v1.4")).await, @r#"422 {"error":{"code":"invalid","field":"version","message":"expected a semantic version such as `1.4.0` or `1.4.0-rc.1`","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(refused("version", json!(1.4)).await, @r#"422 {"error":{"code":"invalid","field":"version","message":"invalid type: floating point `1.4`, expected a string at line 1 column 319","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(refused("commit", json!("c0ffee")).await, @r#"422 {"error":{"code":"invalid","field":"commit","message":"expected a full commit of 40 or 64 lower-case hex digits","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(refused("images", json!({})).await, @r#"422 {"error":{"code":"invalid","field":"images","message":"expected at least one service and its image","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(refused("images", json!({ "Gate Way": image("x", "a") })).await, @r#"422 {"error":{"code":"invalid","field":"images.Gate Way","message":"expected up to 63 lower-case letters, digits and hyphens, a letter first","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(refused("images", json!({ "gateway": "registry.example.org/gateway:latest" })).await, @r#"422 {"error":{"code":"invalid","field":"images.gateway","message":"expected an image by digest such as `registry.example.org/slipway/gateway@sha256:…` (64 hex digits)","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(refused("notes", json!("hello")).await, @r#"422 {"error":{"code":"invalid","field":"notes","message":"unknown field `notes`, expected one of `version`, `commit`, `images` at line 1 column 313","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(told(&world.send("POST", "/v1/releases", &json!({ "version": "1.4.0" })).await), @r#"422 {"error":{"code":"invalid","field":"commit","message":"missing field `commit` at line 1 column 19","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(refused("version", json!("v1.4")).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected a semantic version such as `1.4.0` or `1.4.0-rc.1`"}"#);
+    insta::assert_snapshot!(refused("version", json!(1.4)).await, @r#"422 {"at":"[at]","code":"invalid","detail":"invalid type: floating point `1.4`, expected a string at line 1 column 319"}"#);
+    insta::assert_snapshot!(refused("commit", json!("c0ffee")).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected a full commit of 40 or 64 lower-case hex digits"}"#);
+    insta::assert_snapshot!(refused("images", json!({})).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected at least one service and its image"}"#);
+    insta::assert_snapshot!(refused("images", json!({ "Gate Way": image("x", "a") })).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected up to 63 lower-case letters, digits and hyphens, a letter first"}"#);
+    insta::assert_snapshot!(refused("images", json!({ "gateway": "registry.example.org/gateway:latest" })).await, @r#"422 {"at":["/images/gateway"],"code":"invalid","detail":"expected an image by digest such as `registry.example.org/slipway/gateway@sha256:…` (64 hex digits)"}"#);
+    insta::assert_snapshot!(refused("notes", json!("hello")).await, @r#"422 {"at":["/notes"],"code":"invalid","detail":"unknown field `notes`, expected one of `version`, `commit`, `images` at line 1 column 313"}"#);
+    insta::assert_snapshot!(told(&world.send("POST", "/v1/releases", &json!({ "version": "1.4.0" })).await), @r#"422 {"at":["/commit"],"code":"invalid","detail":"missing field `commit` at line 1 column 19"}"#);
     insta::assert_snapshot!(told(&world.get("/v1/releases").await), @r#"200 {"items":[]}"#);
 }
 
@@ -61,7 +61,7 @@ async fn releases_are_listed_newest_first_a_page_at_a_time() {
     "1.0.2" "1.0.1"
     "1.0.0"
     "#);
-    insta::assert_snapshot!(told(&world.get("/v1/releases?limit=0").await), @r#"422 {"error":{"code":"invalid","field":"limit","message":"expected a whole number of at least 1","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(told(&world.get("/v1/releases?before=yesterday").await), @r#"422 {"error":{"code":"invalid","field":"before","message":"expected what `next` of the page before said","request_id":"[request id]"}}"#);
-    insta::assert_snapshot!(told(&world.get("/v1/releases?limt=2").await), @r#"422 {"error":{"code":"invalid","field":"query","message":"failed to deserialize query string: limt: unknown field `limt`, expected `limit` or `before`","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases?limit=0").await), @r#"422 {"at":"[at]","code":"invalid","detail":"expected a whole number of at least 1"}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases?before=yesterday").await), @r#"422 {"at":"[at]","code":"invalid","detail":"expected what `next` of the page before said"}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases?limt=2").await), @r#"422 {"at":"[at]","code":"invalid","detail":"failed to deserialize query string: limt: unknown field `limt`, expected `limit` or `before`"}"#);
 }

@@ -45,9 +45,9 @@ fn request() -> Request {
 async fn a_handler_knows_who_asks_and_a_role_that_is_too_small_is_told_which_is_needed() {
     let world = World::new();
     insta::assert_snapshot!(world.asks("GET", "/who", Role::Viewer).await, @r#"200 "ann viewer""#);
-    insta::assert_snapshot!(world.asks("POST", "/release", Role::Viewer).await, @r#"403 {"error":{"code":"forbidden","message":"this needs the role `releaser`, and yours is `viewer`","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(world.asks("POST", "/release", Role::Viewer).await, @r#"403 {"code":"forbidden","detail":"this needs the role `releaser`, and yours is `viewer`"}"#);
     insta::assert_snapshot!(world.asks("POST", "/release", Role::Releaser).await, @r#"200 "ann""#);
-    insta::assert_snapshot!(world.asks("POST", "/operate", Role::Releaser).await, @r#"403 {"error":{"code":"forbidden","message":"this needs the role `operator`, and yours is `releaser`","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(world.asks("POST", "/operate", Role::Releaser).await, @r#"403 {"code":"forbidden","detail":"this needs the role `operator`, and yours is `releaser`"}"#);
     insta::assert_snapshot!(world.asks("POST", "/operate", Role::Operator).await, @r#"200 "ann""#);
     insta::assert_snapshot!(world.asks("POST", "/release", Role::Operator).await, @r#"200 "ann""#);
 }
@@ -55,7 +55,7 @@ async fn a_handler_knows_who_asks_and_a_role_that_is_too_small_is_told_which_is_
 #[tokio::test]
 async fn without_the_gateways_word_for_this_very_request_nobody_is_let_in() {
     let world = World::new();
-    insta::assert_snapshot!(world.sends(request()).await.summary(), @r#"401 {"error":{"code":"unauthenticated","message":"only the gateway may ask this service; ask through it","request_id":"[request id]"}}"#);
+    insta::assert_snapshot!(world.sends(request()).await.summary(), @r#"401 {"code":"unauthenticated","detail":"only the gateway may ask this service; ask through it"}"#);
 
     let signed = || world.gateway.says(request(), "ann", Role::Operator);
     assert_eq!(world.sends(signed()).await.status, 200);
