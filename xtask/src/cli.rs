@@ -64,6 +64,52 @@ pub(crate) enum Command {
     /// Runtime images and the bases that they are built from
     #[command(subcommand)]
     Images(ImagesCommand),
+    /// Start the whole stack of the compose file, wait until all of it is ready, and say where it is
+    Up(UpArgs),
+    /// Stop the stack and take it away; volumes are kept
+    Down {
+        /// Remove the volumes too, and with them the data
+        #[arg(long)]
+        volumes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Services to start, with what they depend on; all without any
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    /// Use a database that is given: `compose.external.yaml`, with the settings of `.env.external`
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) external: bool,
+    /// Compose file, relative to the workspace's root; several are laid on top of each other
+    #[arg(short, long, value_name = "FILE", default_value = "compose.yaml")]
+    pub(crate) file: Vec<PathBuf>,
+    /// How many containers of a service; may be given several times
+    #[arg(long, value_name = "SERVICE=N", value_parser = service_and_number)]
+    pub(crate) scale: Vec<(String, u32)>,
+    /// Seconds that a service may take to get ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) timeout: u64,
+    /// Start the images that were built last, whatever the sources are now
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// First install or build what is missing
+    #[arg(long)]
+    pub(crate) setup: bool,
+    /// How to talk: `human` and `plain` for people, `json` for one event a line
+    #[arg(long, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
+    pub(crate) message_format: MessageFormat,
+    #[command(flatten)]
+    pub(crate) telling: Telling,
+}
+
+fn service_and_number(text: &str) -> Result<(String, u32), String> {
+    let (service, number) = text.split_once('=').ok_or("write it as `SERVICE=N`")?;
+    match number.parse() {
+        Ok(number @ 0..=64) => Ok((service.into(), number)),
+        _ => Err("N is a number from 0 to 64".into()),
+    }
 }
 
 #[derive(Debug, Args)]

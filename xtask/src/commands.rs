@@ -3,6 +3,7 @@
 
 mod gate;
 mod migrations;
+mod stack;
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +18,7 @@ use crate::{
         WorkflowsCommand,
     },
     completions,
+    compose::Volumes,
     config::ConfigError,
     context::Context,
     doctor,
@@ -104,6 +106,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             Ok(EXIT_GREEN)
         }
         Command::Images(ImagesCommand::Build) => alone(&cx, "images", "the images are built", &images::build),
+        Command::Up(args) => stack::up(&cx, args),
+        Command::Down { volumes } => stack::down(&cx, if volumes { Volumes::Remove } else { Volumes::Keep }),
         Command::Images(ImagesCommand::Bases) => alone(&cx, "images", "the bases are there", &images::bases),
     }
 }

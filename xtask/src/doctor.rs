@@ -149,6 +149,10 @@ mod tests {
                                     apt-get install --no-install-recommends mmdebstrap
           missing  debian-keyring   proves that those bases are Debian's
                                     apt-get install --no-install-recommends debian-archive-keyring
+          missing  python3-yaml     reads the compose file
+                                    apt-get install --no-install-recommends python3 python3-yaml
+          missing  podman-compose   is the other reader of the compose file, in tests
+                                    apt-get install --no-install-recommends podman-compose
           missing  docker-registry  is the registry of the tests
                                     apt-get install --no-install-recommends docker-registry
           missing  skopeo           pulls what the tests pushed, as a host does
@@ -156,7 +160,7 @@ mod tests {
           missing  kill             sends the signals of the tests
                                     apt-get install --no-install-recommends procps
 
-        14 things are missing; `cargo xtask doctor --fix` gets them all.
+        16 things are missing; `cargo xtask doctor --fix` gets them all.
         ");
     }
 
@@ -178,6 +182,8 @@ mod tests {
         sudo apt-get install --no-install-recommends slirp4netns
         sudo apt-get install --no-install-recommends mmdebstrap
         sudo apt-get install --no-install-recommends debian-archive-keyring
+        sudo apt-get install --no-install-recommends python3 python3-yaml
+        sudo apt-get install --no-install-recommends podman-compose
         sudo apt-get install --no-install-recommends docker-registry
         sudo apt-get install --no-install-recommends skopeo
         sudo apt-get install --no-install-recommends procps

@@ -9,6 +9,7 @@ mod registry;
 mod relay;
 mod stack;
 mod stand_in;
+mod stock;
 mod storage;
 mod unfinished;
 
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use serde::Deserialize;
 
+pub(crate) use self::stock::{Wish, obtained, of_targets};
 use self::{
     bases::Missing,
     build::{Built, Image},

@@ -9,6 +9,7 @@ mod budget;
 mod cli;
 mod commands;
 mod completions;
+mod compose;
 mod config;
 mod context;
 mod crates;

@@ -166,6 +166,11 @@ impl Outcome {
             Self::Skipped(_) => &[],
         }
     }
+
+    /// Whether one of the findings is an error.
+    pub(crate) fn is_red(&self) -> bool {
+        self.findings().iter().any(|it| it.level == Level::Error)
+    }
 }
 
 /// Why a step could not come to a verdict.

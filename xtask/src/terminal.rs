@@ -13,7 +13,7 @@ mod wording;
 use std::io::{self, Write};
 
 pub(crate) use text::{folded, readable};
-pub(crate) use wording::{Detail, counts, took};
+pub(crate) use wording::{Detail, again, counts, took};
 
 use crate::{
     cli::MessageFormat,

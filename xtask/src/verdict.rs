@@ -102,7 +102,7 @@ impl Key {
 }
 
 /// Two hashes, so that two texts hardly ever share a name.
-fn hashed<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn hashed<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     let mut hashers = [DefaultHasher::new(), DefaultHasher::new()];
     hashers[1].write_u8(1);
     for part in parts {

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::say;
 use crate::{
     cli::MessageFormat,
+    compose,
     context::Context,
     engine::{self, OnFailure, Plan, Policy},
     events::RunRecord,
@@ -67,7 +68,7 @@ pub(super) fn gate(cx: &Context, wanted: Wanted, run: engine::Run<'_>) -> anyhow
         on_failure: wanted.on_failure,
         verdicts: wanted.verdicts,
         narrowed: wanted.narrowed,
-        lacks: &|steps| missing(cx, steps),
+        lacks: &|steps| missing(cx, wanted.command, steps),
         run,
     };
     let mut report = Report::new(&cx.target());
@@ -103,7 +104,7 @@ pub(super) fn set_up(cx: &Context, steps: &[&'static Step]) -> anyhow::Result<()
 }
 
 /// What this machine lacks for each step, told before anything runs.
-fn missing(cx: &Context, steps: &[&'static Step]) -> BTreeMap<&'static str, StepError> {
+fn missing(cx: &Context, command: &str, steps: &[&'static Step]) -> BTreeMap<&'static str, StepError> {
     let mut found = BTreeMap::new();
     for step in steps {
         let missing = tools::missing(cx, &[step.name]);
@@ -112,10 +113,11 @@ fn missing(cx: &Context, steps: &[&'static Step]) -> BTreeMap<&'static str, Step
         }
         let lacks: Vec<String> =
             missing.iter().map(|it| format!("`{}` is missing: {}", it.name, it.command)).collect();
-        found.insert(
-            step.name,
-            StepError::environment(lacks.join("\n"), format!("cargo xtask ci --setup {}", step.name)),
-        );
+        let fix = match command {
+            compose::COMMAND => format!("cargo xtask {command} --setup"),
+            _ => format!("cargo xtask ci --setup {}", step.name),
+        };
+        found.insert(step.name, StepError::environment(lacks.join("\n"), fix));
     }
     found
 }

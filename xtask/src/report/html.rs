@@ -8,7 +8,7 @@ use super::Told;
 use crate::{
     events::StepRecord,
     outcome::{Finding, Level, Status, Verdict},
-    terminal::{counts, readable, took},
+    terminal::{again, counts, readable, took},
 };
 
 const STYLE: &str = include_str!("html/page.css");
@@ -88,7 +88,7 @@ fn section(told: &Told<'_>, step: &StepRecord) -> String {
     }
     if matches!(step.status, Status::Failed | Status::Environment) {
         html += "<dl class=\"help\">\n";
-        html += &help("Reproduce", &format!("{} {}", told.again, step.name));
+        html += &help("Reproduce", &again(told.again, told.run.command, step.name));
         html += &step.fix.as_deref().map(|it| help("Fix", it)).unwrap_or_default();
         if !step.log.is_empty() {
             html += &help("Log", &step.log);

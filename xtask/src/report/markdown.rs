@@ -6,7 +6,7 @@ use super::Told;
 use crate::{
     events::{RunRecord, StepRecord},
     outcome::{Finding, Status, Verdict},
-    terminal::{counts, readable, took},
+    terminal::{again, counts, readable, took},
 };
 
 /// How many findings of one step are listed.
@@ -91,7 +91,7 @@ fn section(told: &Told<'_>, step: &StepRecord) -> String {
             &format!("\n<details><summary>output</summary>\n\n{}\n</details>\n", block(&shown.join("\n")));
     }
     if matches!(step.status, Status::Failed | Status::Environment) {
-        let mut commands = vec![format!("{} {}   # again", told.again, step.name)];
+        let mut commands = vec![format!("{}   # again", again(told.again, told.run.command, step.name))];
         commands.extend(step.fix.iter().map(|fix| format!("{fix}   # mends it")));
         text += &format!("\n{}", block(&commands.join("\n")));
     }

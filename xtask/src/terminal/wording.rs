@@ -7,6 +7,7 @@ use super::{
     text,
 };
 use crate::{
+    compose,
     events::{RunRecord, StepRecord},
     outcome::{Finding, Level, Status, Verdict},
 };
@@ -154,7 +155,7 @@ impl Wording {
         let mut lines = vec![String::new()];
         for step in &run.steps {
             if matches!(step.status, Status::Failed | Status::Environment) {
-                lines.extend(self.helps(step));
+                lines.extend(self.helps(run.command, step));
             }
         }
         for line in run.findings.iter().flat_map(|it| self.finding(it)) {
@@ -172,15 +173,23 @@ impl Wording {
     }
 
     /// What to type about a step that is not green.
-    fn helps(&self, step: &StepRecord) -> Vec<String> {
+    fn helps(&self, command: &str, step: &StepRecord) -> Vec<String> {
         let word = if step.status == Status::Failed { "failed" } else { "could not be judged" };
         let mut lines = vec![format!("{} {word}", self.paint.tone(Tone::Strong, step.name))];
         if !step.log.is_empty() {
             lines.push(format!("{INDENT}log        {}", step.log));
         }
-        lines.push(format!("{INDENT}reproduce  {} {}", self.again, step.name));
+        lines.push(format!("{INDENT}reproduce  {}", again(&self.again, command, step.name)));
         lines.extend(step.fix.iter().map(|fix| format!("{INDENT}fix        {fix}")));
         lines
+    }
+}
+
+/// What a person types to run a step again; the services of a stack are not run by themselves.
+pub(crate) fn again(gate: &str, command: &str, step: &str) -> String {
+    match (command, gate.strip_suffix("ci")) {
+        (compose::COMMAND, Some(tool)) => format!("{tool}{command}"),
+        _ => format!("{gate} {step}"),
     }
 }
 
