@@ -48,7 +48,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
     }
 
-    /// Status and body on one line; of a problem only what is its own: code, detail, and `at`, the fields at fault.
+    /// Status and body on one line; of a problem only what is its own: code, detail and the fields at fault.
     ///
     /// # Panics
     /// When a problem is not told as RFC 9457 wants it, or under another request id than the answer's.
@@ -76,12 +76,12 @@ impl Answer {
         if !errors.is_empty() {
             // What is wrong is told in full where it is not what the problem's own detail says.
             let same = errors.iter().all(|error| error["detail"] == problem["detail"]);
-            let at = if same {
+            let fields = if same {
                 errors.iter().map(|error| error["pointer"].clone()).collect()
             } else {
                 errors.into()
             };
-            problem.insert("at".to_owned(), at);
+            problem.insert("fields".to_owned(), fields);
         }
         body
     }

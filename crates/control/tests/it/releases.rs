@@ -27,14 +27,14 @@ async fn what_cannot_be_recorded_is_refused_with_the_field_at_fault() {
         body[field] = value;
         told(&world.send("POST", "/v1/releases", &body).await)
     };
-    insta::assert_snapshot!(refused("version", json!("v1.4")).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected a semantic version such as `1.4.0` or `1.4.0-rc.1`"}"#);
-    insta::assert_snapshot!(refused("version", json!(1.4)).await, @r#"422 {"at":"[at]","code":"invalid","detail":"invalid type: floating point `1.4`, expected a string at line 1 column 319"}"#);
-    insta::assert_snapshot!(refused("commit", json!("c0ffee")).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected a full commit of 40 or 64 lower-case hex digits"}"#);
-    insta::assert_snapshot!(refused("images", json!({})).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected at least one service and its image"}"#);
-    insta::assert_snapshot!(refused("images", json!({ "Gate Way": image("x", "a") })).await, @r#"422 {"at":"[at]","code":"invalid","detail":"expected up to 63 lower-case letters, digits and hyphens, a letter first"}"#);
-    insta::assert_snapshot!(refused("images", json!({ "gateway": "registry.example.org/gateway:latest" })).await, @r#"422 {"at":["/images/gateway"],"code":"invalid","detail":"expected an image by digest such as `registry.example.org/slipway/gateway@sha256:…` (64 hex digits)"}"#);
-    insta::assert_snapshot!(refused("notes", json!("hello")).await, @r#"422 {"at":["/notes"],"code":"invalid","detail":"unknown field `notes`, expected one of `version`, `commit`, `images` at line 1 column 313"}"#);
-    insta::assert_snapshot!(told(&world.send("POST", "/v1/releases", &json!({ "version": "1.4.0" })).await), @r#"422 {"at":["/commit"],"code":"invalid","detail":"missing field `commit` at line 1 column 19"}"#);
+    insta::assert_snapshot!(refused("version", json!("v1.4")).await, @r#"422 {"code":"invalid","detail":"expected a semantic version such as `1.4.0` or `1.4.0-rc.1`","fields":["version"]}"#);
+    insta::assert_snapshot!(refused("version", json!(1.4)).await, @r#"422 {"code":"invalid","detail":"invalid type: floating point `1.4`, expected a string at line 1 column 319","fields":["/version"]}"#);
+    insta::assert_snapshot!(refused("commit", json!("c0ffee")).await, @r#"422 {"code":"invalid","detail":"expected a full commit of 40 or 64 lower-case hex digits","fields":["commit"]}"#);
+    insta::assert_snapshot!(refused("images", json!({})).await, @r#"422 {"code":"invalid","detail":"expected at least one service and its image","fields":["images"]}"#);
+    insta::assert_snapshot!(refused("images", json!({ "Gate Way": image("x", "a") })).await, @r#"422 {"code":"invalid","detail":"expected up to 63 lower-case letters, digits and hyphens, a letter first","fields":["images.Gate Way"]}"#);
+    insta::assert_snapshot!(refused("images", json!({ "gateway": "registry.example.org/gateway:latest" })).await, @r#"422 {"code":"invalid","detail":"expected an image by digest such as `registry.example.org/slipway/gateway@sha256:…` (64 hex digits)","fields":["images.gateway"]}"#);
+    insta::assert_snapshot!(refused("notes", json!("hello")).await, @r#"422 {"code":"invalid","detail":"unknown field `notes`, expected one of `version`, `commit`, `images` at line 1 column 313","fields":["/notes"]}"#);
+    insta::assert_snapshot!(told(&world.send("POST", "/v1/releases", &json!({ "version": "1.4.0" })).await), @r#"422 {"code":"invalid","detail":"missing field `commit` at line 1 column 19","fields":["/commit"]}"#);
     insta::assert_snapshot!(told(&world.get("/v1/releases").await), @r#"200 {"items":[]}"#);
 }
 
@@ -61,7 +61,7 @@ async fn releases_are_listed_newest_first_a_page_at_a_time() {
     "1.0.2" "1.0.1"
     "1.0.0"
     "#);
-    insta::assert_snapshot!(told(&world.get("/v1/releases?limit=0").await), @r#"422 {"at":"[at]","code":"invalid","detail":"expected a whole number of at least 1"}"#);
-    insta::assert_snapshot!(told(&world.get("/v1/releases?before=yesterday").await), @r#"422 {"at":"[at]","code":"invalid","detail":"expected what `next` of the page before said"}"#);
-    insta::assert_snapshot!(told(&world.get("/v1/releases?limt=2").await), @r#"422 {"at":"[at]","code":"invalid","detail":"failed to deserialize query string: limt: unknown field `limt`, expected `limit` or `before`"}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases?limit=0").await), @r#"422 {"code":"invalid","detail":"expected a whole number of at least 1","fields":["limit"]}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases?before=yesterday").await), @r#"422 {"code":"invalid","detail":"expected what `next` of the page before said","fields":["before"]}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases?limt=2").await), @r#"422 {"code":"invalid","detail":"failed to deserialize query string: limt: unknown field `limt`, expected `limit` or `before`","fields":["query"]}"#);
 }

@@ -73,11 +73,11 @@ async fn a_panic_in_a_handler_is_a_500_that_says_nothing_of_the_inside() {
 #[tokio::test]
 async fn a_body_that_is_wrong_is_refused_with_the_field() {
     insta::assert_snapshot!(order(r#"{"lines":[{"count":1}]}"#).await, @r#"200 "taken""#);
-    insta::assert_snapshot!(order(r#"{"lines":[{"count":1},{"count":"two"}]}"#).await, @r#"422 {"at":["/lines/1/count"],"code":"invalid","detail":"invalid type: string \"two\", expected u32 at line 1 column 36"}"#);
-    insta::assert_snapshot!(order(r#"{"lines":[{}]}"#).await, @r#"422 {"at":["/lines/0/count"],"code":"invalid","detail":"missing field `count` at line 1 column 12"}"#);
-    insta::assert_snapshot!(order("{}").await, @r#"422 {"at":["/lines"],"code":"invalid","detail":"missing field `lines` at line 1 column 2"}"#);
-    insta::assert_snapshot!(order("7").await, @r#"422 {"at":[""],"code":"invalid","detail":"invalid type: integer `7`, expected struct Order at line 1 column 1"}"#);
-    insta::assert_snapshot!(order(r#"{"rows":[]}"#).await, @r#"422 {"at":["/rows"],"code":"invalid","detail":"unknown field `rows`, expected `lines` at line 1 column 7"}"#);
+    insta::assert_snapshot!(order(r#"{"lines":[{"count":1},{"count":"two"}]}"#).await, @r#"422 {"code":"invalid","detail":"invalid type: string \"two\", expected u32 at line 1 column 36","fields":["/lines/1/count"]}"#);
+    insta::assert_snapshot!(order(r#"{"lines":[{}]}"#).await, @r#"422 {"code":"invalid","detail":"missing field `count` at line 1 column 12","fields":["/lines/0/count"]}"#);
+    insta::assert_snapshot!(order("{}").await, @r#"422 {"code":"invalid","detail":"missing field `lines` at line 1 column 2","fields":["/lines"]}"#);
+    insta::assert_snapshot!(order("7").await, @r#"422 {"code":"invalid","detail":"invalid type: integer `7`, expected struct Order at line 1 column 1","fields":[""]}"#);
+    insta::assert_snapshot!(order(r#"{"rows":[]}"#).await, @r#"422 {"code":"invalid","detail":"unknown field `rows`, expected `lines` at line 1 column 7","fields":["/rows"]}"#);
     insta::assert_snapshot!(order(r#"{"lines":"#).await, @r#"400 {"code":"malformed_json","detail":"the body is not JSON: EOF while parsing a value at line 1 column 9"}"#);
     insta::assert_snapshot!(order(r#"{"lines":[]} and more"#).await, @r#"400 {"code":"malformed_json","detail":"the body is not JSON: trailing characters at line 1 column 14"}"#);
 
