@@ -30,8 +30,6 @@ const GATE_BUILD: &[&str] = &[
     "--bin",
     "migration-gate",
     "--bin",
-    "release",
-    "--bin",
     "scratch-postgres",
     "--examples",
 ];

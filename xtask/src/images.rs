@@ -261,6 +261,7 @@ mod tests {
             health: None,
             database_role: None,
             upstream: None,
+            secrets: Vec::new(),
         };
         let service = Service { name: "edge".into(), manifest };
         let image = Image { service, reference: "localhost/x/edge:1".into(), line: 7, tells_health: true };

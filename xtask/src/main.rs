@@ -26,7 +26,6 @@ mod outcome;
 mod overview;
 mod podman;
 mod process;
-mod release;
 mod report;
 mod scratch;
 mod services;

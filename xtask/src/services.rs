@@ -29,6 +29,10 @@ pub(crate) struct Manifest {
     pub(crate) database_role: Option<Role>,
     /// The service that it forwards to.
     pub(crate) upstream: Option<Upstream>,
+    /// The variables without which it does not start, and of which every service that names one has the same value.
+    /// Where its image is only tried, that value is random.
+    #[serde(default)]
+    pub(crate) secrets: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -111,6 +115,7 @@ mod tests {
             health: None,
             database_role: None,
             upstream,
+            secrets: Vec::new(),
         };
         Service { name: name.into(), manifest }
     }

@@ -5,7 +5,7 @@
 
 mod clippy;
 pub(crate) mod custom;
-pub(crate) mod deny;
+mod deny;
 mod fmt;
 mod house;
 pub(crate) mod migrations;

@@ -93,6 +93,9 @@ pub enum ForwardError {
     /// The client's own body was too large or too slow.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// The client's own body was not what its head announced, or ended early.
+    #[error("the request's body is malformed or incomplete")]
+    BodyIncomplete(#[source] hyper_util::client::legacy::Error),
     /// The upstream answered, but not with what was expected.
     #[error("`{0}` answered {1}")]
     Status(Authority, StatusCode),
@@ -201,6 +204,7 @@ impl Forwarder {
             Ok(response) => Ok(response.map(Body::new)),
             Err(error) => Err(match BodyError::within(&error) {
                 Some(limit) => ForwardError::Body(limit),
+                None if progress.failed() => ForwardError::BodyIncomplete(error),
                 None if !error.is_connect() => ForwardError::Broken(authority.clone(), error),
                 None if is_timeout(&error) => {
                     ForwardError::ConnectTimeout(authority.clone(), self.options.connect_timeout)
@@ -229,6 +233,11 @@ impl From<ForwardError> for Problem {
     fn from(error: ForwardError) -> Self {
         let (status, code, message) = match &error {
             ForwardError::Body(limit) => return (*limit).into(),
+            ForwardError::BodyIncomplete(..) => (
+                StatusCode::BAD_REQUEST,
+                "body_incomplete",
+                "the request's body is malformed, or ended before it was complete",
+            ),
             ForwardError::Connect(..) => (
                 StatusCode::BAD_GATEWAY,
                 "upstream_unreachable",

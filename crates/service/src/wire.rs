@@ -1,4 +1,4 @@
-//! What a request on the wire must say about its host, so that everyone who reads it reads the same (RFC 9112, 3.2).
+//! What a request on the wire must say about its host and body, so that everyone who reads it reads the same (RFC 9112).
 //!
 //! The parser has refused or normalised the rest: lengths that contradict each other, folded lines, white space before
 //! colons. What it leaves to its user is in here.
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::{Authority, Scheme};
-use axum::http::{StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
 
 use crate::problem::Problem;
 
@@ -20,6 +20,7 @@ pub(crate) fn check(request: &Request) -> Result<(), Problem> {
     if request.extensions().get::<ConnectInfo<SocketAddr>>().is_none() {
         return Ok(());
     }
+    check_coding(request.headers())?;
     let mut given = request.headers().get_all(header::HOST).iter();
     let host = match (given.next(), given.next()) {
         (_, Some(_)) => return Err(bad("the header `host` may be sent only once")),
@@ -31,6 +32,16 @@ pub(crate) fn check(request: &Request) -> Result<(), Problem> {
         }
     };
     check_target(request.uri(), host.as_ref())
+}
+
+/// Bodies come in chunks or with a length: no other coding is undone here, so none may be passed on as if it were.
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(bad("the only `transfer-encoding` that is accepted is `chunked`, once")),
+    }
 }
 
 /// A name or address, and at most a port.
@@ -59,6 +70,7 @@ fn bad(message: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::http::HeaderValue;
 
     use super::*;
 
@@ -70,6 +82,20 @@ mod tests {
         let mut request = request.body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711))));
         check(&request).err().map(|problem| problem.message)
+    }
+
+    #[test]
+    fn a_body_comes_in_chunks_or_with_a_length() {
+        let passes = |codings: &[&'static str]| {
+            let value = |coding: &&'static str| (header::TRANSFER_ENCODING, HeaderValue::from_static(coding));
+            let mut headers = HeaderMap::new();
+            codings.iter().map(value).for_each(|(name, value)| {
+                headers.append(name, value);
+            });
+            check_coding(&headers).is_ok()
+        };
+        assert!(passes(&[]) && passes(&["chunked"]) && passes(&["Chunked"]));
+        assert!(!passes(&["gzip, chunked"]) && !passes(&["chunked", "chunked"]) && !passes(&["identity"]));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The whole stack from the built images: everything starts, turns healthy, notices what it loses, and stops on TERM.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -41,6 +43,8 @@ struct Stack<'a> {
     cx: &'a Context,
     containers: Containers<'a>,
     database: Option<Database>,
+    /// What services have for the secrets that they share.
+    secret: String,
     running: Vec<(&'a Image, Container)>,
     findings: Vec<Finding>,
 }
@@ -58,7 +62,8 @@ pub(super) fn judge(
     let containers = Containers::new(cx, podman, log)?;
     let wanted = images.iter().any(|it| it.service.manifest.database_role.is_some());
     let database = if wanted { Some(Database::start(cx, log)?) } else { None };
-    let mut stack = Stack { cx, containers, database, running: Vec::new(), findings: Vec::new() };
+    let secret = random()?;
+    let mut stack = Stack { cx, containers, database, secret, running: Vec::new(), findings: Vec::new() };
     if stack.start_all(images)? {
         stack.without_database()?;
     }
@@ -216,6 +221,7 @@ impl<'a> Stack<'a> {
             let port = other.map_or(0, |(_, container)| container.port);
             variables.push((upstream.env.clone(), format!("http://127.0.0.1:{port}")));
         }
+        variables.extend(service.manifest.secrets.iter().map(|name| (name.clone(), self.secret.clone())));
         variables
     }
 
@@ -240,6 +246,14 @@ impl<'a> Stack<'a> {
         let fix = "end with exit code 0 on TERM, after requests in flight; a shell as ENTRYPOINT does not pass it on";
         self.findings.push(Finding::error("image-ignores-term", message).at(FILE, image.line).fix(fix));
     }
+}
+
+/// 64 hex digits that nobody can guess, for as long as the images are tried.
+fn random() -> Result<String, StepError> {
+    let mut bytes = [0; 32];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.context("the system gives no random bytes")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The same address at the relay's port on loopback.

@@ -25,6 +25,8 @@ enum State {
     UpstreamSince(Instant),
     /// The client has to send the next piece; how long it may take is the body's own limit.
     Client,
+    /// What the client sent is not what it announced, or ended early.
+    Failed,
 }
 
 impl WatchedBody {
@@ -40,13 +42,18 @@ impl Progress {
         loop {
             let due = match self.state() {
                 State::UpstreamSince(since) => since + timeout,
-                State::Client => Instant::now() + timeout,
+                State::Client | State::Failed => Instant::now() + timeout,
             };
             tokio::time::sleep_until(due).await;
             if matches!(self.state(), State::UpstreamSince(since) if since + timeout <= Instant::now()) {
                 return;
             }
         }
+    }
+
+    /// Whether it was the client's own body that failed.
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.state(), State::Failed)
     }
 
     fn state(&self) -> State {
@@ -68,6 +75,7 @@ impl HttpBody for WatchedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         self.progress.note(match &polled {
+            Poll::Ready(Some(Err(_))) => State::Failed,
             Poll::Ready(_) => State::UpstreamSince(Instant::now()),
             Poll::Pending => State::Client,
         });

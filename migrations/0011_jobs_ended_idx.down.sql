@@ -1,2 +1,0 @@
--- no-transaction
-DROP INDEX CONCURRENTLY jobs_ended_idx;
