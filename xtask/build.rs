@@ -9,7 +9,8 @@ use std::{
 
 fn main() {
     let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let mut files = vec![folder.join("Cargo.toml"), folder.join("build.rs"), folder.join("../Cargo.lock")];
+    let lock = folder.join("../Cargo.lock");
+    let mut files = vec![folder.join("Cargo.toml"), folder.join("build.rs")];
     below(&folder.join("src"), &mut files);
     files.sort();
     let mut hasher = DefaultHasher::new();
@@ -19,6 +20,10 @@ fn main() {
         fs::read(file).unwrap_or_default().hash(&mut hasher);
     }
     println!("cargo:rerun-if-changed={}", folder.join("src").display());
+    println!("cargo:rerun-if-changed={}", lock.display());
+    // A release changes the versions of the workspace's own packages, and the tool is the same one after it.
+    let lock = fs::read_to_string(lock).unwrap_or_default();
+    lock.split("\n\n").filter(|it| it.contains("\nsource = ")).for_each(|it| it.hash(&mut hasher));
     println!("cargo:rustc-env=XTASK_SOURCES={:016x}", hasher.finish());
 }
 

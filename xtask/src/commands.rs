@@ -3,6 +3,7 @@
 
 mod gate;
 mod migrations;
+mod release;
 mod stack;
 
 use std::{
@@ -108,6 +109,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Images(ImagesCommand::Build) => alone(&cx, "images", "the images are built", &images::build),
         Command::Up(args) => stack::up(&cx, args),
         Command::Down { volumes } => stack::down(&cx, if volumes { Volumes::Remove } else { Volumes::Keep }),
+        Command::Release(args) => release::run(&cx, args),
         Command::Images(ImagesCommand::Bases) => alone(&cx, "images", "the bases are there", &images::bases),
     }
 }

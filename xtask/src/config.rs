@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     budget::Budget,
+    release::Settings as Release,
     services::Role,
     steps::{Lane, STEPS},
 };
@@ -170,24 +171,6 @@ pub(crate) struct Workflows {
     pub(crate) setup: bool,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(crate) struct Release {
-    /// Who pushes images.
-    pub(crate) publisher: Publisher,
-}
-
-/// The one place that images are pushed from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Publisher {
-    /// Whoever runs `cargo xtask release --execute`.
-    #[default]
-    Local,
-    /// A workflow that starts at the tag.
-    Gitea,
-}
-
 /// The architecture's own rules.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -317,6 +300,7 @@ impl Config {
         let own = config.steps.iter().map(|it| it.name.as_str());
         let steps: Vec<&str> = STEPS.iter().map(|it| it.name).chain(own).collect();
         config.budget.check(text, &steps)?;
+        config.release.check(text)?;
         Ok(config)
     }
 }

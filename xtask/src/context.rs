@@ -30,6 +30,8 @@ const GATE_BUILD: &[&str] = &[
     "--bin",
     "migration-gate",
     "--bin",
+    "release",
+    "--bin",
     "scratch-postgres",
     "--examples",
 ];

@@ -78,39 +78,97 @@ pub(crate) struct Due {
 /// When a listener could not keep what it was told, such as the report on a full disk.
 pub(crate) fn run(
     cx: &Context,
-    plan: Plan<'_>,
+    plan: &Plan<'_>,
     tree: Option<Tree>,
     listeners: &mut [&mut dyn Listener],
 ) -> anyhow::Result<RunRecord> {
-    let began = Instant::now();
-    let history = History::read(cx);
-    let mut run = RunRecord {
-        schema: 1,
-        command: plan.command,
-        commit: tree.as_ref().and_then(|it| it.commit.clone()),
-        dirty: tree.as_ref().is_none_or(|it| it.dirty),
-        verdict: Verdict::Interrupted,
-        started_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-        duration_ms: 0,
-        findings: Vec::new(),
-        steps: plan.steps.iter().map(|step| StepRecord::waiting(step)).collect(),
-    };
-    run.steps.iter_mut().for_each(|it| it.usual_ms = history.usual_ms(it.name));
-    tell(listeners, &Event::RunStarted { run: &run })?;
-    let due = due(cx, &plan, tree, &mut run.steps, listeners)?;
-    let steps: Vec<&'static Step> = due.iter().map(|it| it.step).collect();
-    clear_logs(cx, &steps).with_context(|| format!("cannot write `{}`", cx.shown(&cx.target())))?;
-    let missing = (plan.lacks)(&steps);
-    let lanes = Lanes::new(cx, &plan, due, missing, began);
-    let told = in_lanes(&lanes, &mut run.steps, listeners);
-    let interrupted = if interrupt::requested() { Interrupted::Yes } else { Interrupted::No };
-    run.verdict = Verdict::of(run.steps.iter().map(|it| it.status), interrupted);
-    run.duration_ms = millis(began);
-    history.add(cx, &run);
-    run.findings = cx.config.budget.run(run.duration_ms).into_iter().collect();
-    told?;
-    tell(listeners, &Event::RunFinished { run: &run })?;
-    Ok(run)
+    let mut going = Going::begin(cx, plan.command, &plan.steps, tree.as_ref(), listeners)?;
+    going.phase(cx, plan, tree)?;
+    going.end()
+}
+
+/// A run that goes on, phase by phase.
+pub(crate) struct Going<'a, 'l> {
+    cx: &'a Context,
+    began: Instant,
+    history: History,
+    run: RunRecord,
+    listeners: &'a mut [&'l mut dyn Listener],
+}
+
+impl<'a, 'l> Going<'a, 'l> {
+    /// Begins a run of these steps, in whatever phases.
+    ///
+    /// # Errors
+    /// When a listener could not keep what it was told.
+    pub(crate) fn begin(
+        cx: &'a Context,
+        command: &'static str,
+        steps: &[&'static Step],
+        tree: Option<&Tree>,
+        listeners: &'a mut [&'l mut dyn Listener],
+    ) -> anyhow::Result<Self> {
+        let history = History::read(cx);
+        let mut run = RunRecord {
+            schema: 1,
+            command,
+            commit: tree.and_then(|it| it.commit.clone()),
+            dirty: tree.is_none_or(|it| it.dirty),
+            verdict: Verdict::Interrupted,
+            started_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            duration_ms: 0,
+            findings: Vec::new(),
+            steps: steps.iter().map(|step| StepRecord::waiting(step)).collect(),
+        };
+        run.steps.iter_mut().for_each(|it| it.usual_ms = history.usual_ms(it.name));
+        tell(listeners, &Event::RunStarted { run: &run })?;
+        Ok(Self { cx, began: Instant::now(), history, run, listeners })
+    }
+
+    /// Runs the steps of a plan to their end, on a tree that was just read; whether every step so far is as it should be.
+    ///
+    /// # Errors
+    /// When a listener could not keep what it was told.
+    pub(crate) fn phase(
+        &mut self,
+        cx: &Context,
+        plan: &Plan<'_>,
+        tree: Option<Tree>,
+    ) -> anyhow::Result<bool> {
+        if let Some(tree) = &tree {
+            self.run.commit.clone_from(&tree.commit);
+            self.run.dirty = tree.dirty;
+        }
+        let due = due(cx, plan, tree, &mut self.run.steps, self.listeners)?;
+        let steps: Vec<&'static Step> = due.iter().map(|it| it.step).collect();
+        clear_logs(cx, &steps).with_context(|| format!("cannot write `{}`", cx.shown(&cx.target())))?;
+        let missing = (plan.lacks)(&steps);
+        let lanes = Lanes::new(cx, plan, due, missing, self.began);
+        in_lanes(&lanes, &mut self.run.steps, self.listeners)?;
+        let over = |it: &StepRecord| matches!(it.status, Status::Passed | Status::Cached | Status::Skipped);
+        let planned = |it: &&StepRecord| plan.steps.iter().any(|step| step.name == it.name);
+        Ok(!interrupt::requested() && self.run.steps.iter().filter(planned).all(over))
+    }
+
+    /// The steps so far.
+    pub(crate) fn steps(&self) -> &[StepRecord] {
+        &self.run.steps
+    }
+
+    /// Ends the run and returns its record.
+    ///
+    /// # Errors
+    /// When a listener could not keep what it was told.
+    pub(crate) fn end(self) -> anyhow::Result<RunRecord> {
+        let Self { cx, began, history, mut run, listeners } = self;
+        let interrupted = if interrupt::requested() { Interrupted::Yes } else { Interrupted::No };
+        run.verdict = Verdict::of(run.steps.iter().map(|it| it.status), interrupted);
+        run.duration_ms = millis(began);
+        history.add(cx, &run);
+        run.findings = cx.config.budget.run(run.duration_ms).into_iter().collect();
+        tell(listeners, &Event::RunFinished { run: &run })?;
+        Ok(run)
+    }
 }
 
 /// Tells of the steps that need not run, in the table's order, and returns the others.
@@ -123,7 +181,8 @@ fn due(
 ) -> anyhow::Result<Vec<Due>> {
     let verdicts = Verdicts::of(cx, tree);
     let mut due = Vec::new();
-    for (record, &step) in records.iter_mut().zip(&plan.steps) {
+    for &step in &plan.steps {
+        let Some(record) = records.iter_mut().find(|it| it.name == step.name) else { continue };
         let usual_ms = record.usual_ms;
         if let Some(reason) = (step.skip)(cx) {
             record.status = Status::Skipped;

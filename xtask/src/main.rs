@@ -26,6 +26,7 @@ mod outcome;
 mod overview;
 mod podman;
 mod process;
+mod release;
 mod report;
 mod scratch;
 mod services;

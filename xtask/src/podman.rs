@@ -90,7 +90,11 @@ impl Podman {
 
     /// A podman child with the settings that work here.
     pub(crate) fn process(&self, cx: &Context) -> Process {
-        let process = cx.process("podman");
+        self.lent(cx.process("podman"))
+    }
+
+    /// A child that starts podman itself, with the same settings.
+    pub(crate) fn lent(&self, process: Process) -> Process {
         match &self.settings {
             Some(path) => process.env("CONTAINERS_CONF", path),
             None => process,

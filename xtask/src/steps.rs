@@ -5,7 +5,7 @@
 
 mod clippy;
 pub(crate) mod custom;
-mod deny;
+pub(crate) mod deny;
 mod fmt;
 mod house;
 pub(crate) mod migrations;

@@ -18,7 +18,10 @@ use std::{
     hash::{DefaultHasher, Hasher as _},
 };
 
-pub(crate) use self::{explain::explain, facts::around};
+pub(crate) use self::{
+    explain::explain,
+    facts::{around, today},
+};
 use self::{
     facts::Facts,
     inputs::{Git, Inputs, matches},
@@ -168,6 +171,12 @@ impl<'a> Verdicts<'a> {
             Some(_) => Decision::Run { reason: "an image of its last run is gone".into(), key: Some(key) },
             None => Decision::Run { reason: self.reason(step, &key), key: Some(key) },
         }
+    }
+
+    /// The images that a verdict on what is there now is about; none without one.
+    pub(crate) fn images(&self, step: &Step) -> Vec<String> {
+        let key = self.key(step).ok();
+        key.and_then(|it| store::find(self.cx, step.name, &it)).map(|it| it.images).unwrap_or_default()
     }
 
     /// What a step depends on now, or why no verdict of it is kept.

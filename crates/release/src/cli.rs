@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use release::{
     Reference,
     credentials::{PasswordOnStdin, Sources},
@@ -27,6 +27,29 @@ pub(crate) enum Command {
         #[command(flatten)]
         access: Access,
     },
+    /// One part of publishing a release, as `cargo xtask release` asks for it
+    Publish {
+        #[arg(value_enum)]
+        part: Part,
+        /// What to publish: a file that `cargo xtask release` writes
+        #[arg(long, value_name = "FILE")]
+        order: PathBuf,
+        #[command(flatten)]
+        access: Access,
+    },
+}
+
+/// The parts of publishing, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// What the registry has already, and whether it is in the way; changes nothing
+    Look,
+    /// The images by digest, with signatures and SBOMs
+    Push,
+    /// Pull as a host does, and compare
+    Verify,
+    /// The tags and the record
+    Publish,
 }
 
 /// How registries are asked.

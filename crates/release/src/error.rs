@@ -25,6 +25,10 @@ pub enum Error {
     /// A record that is none, or not signed by whom it should be.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// A release that cannot be published as it is.
+    #[cfg(feature = "cli")]
+    #[error("{}; {}", .0.message, .0.fix)]
+    Refused(crate::publish::Refusal),
     /// Wrong use of a command.
     #[error("{0}")]
     Usage(String),
@@ -60,6 +64,8 @@ impl Error {
             Self::Reference(_) | Self::Digest(_) | Self::Credentials(_) | Self::Usage(_) => USAGE,
             Self::Registry(error) => error.exit_code(),
             Self::Record(error) => error.exit_code(),
+            #[cfg(feature = "cli")]
+            Self::Refused(refusal) => refusal.exit_code(),
             Self::File { .. } => ENVIRONMENT,
             Self::Interrupted => INTERRUPTED,
         }

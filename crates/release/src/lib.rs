@@ -6,6 +6,8 @@
 pub mod credentials;
 pub mod digest;
 mod error;
+#[cfg(feature = "cli")]
+pub mod publish;
 pub mod record;
 pub mod reference;
 pub mod registry;

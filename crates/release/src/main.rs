@@ -5,15 +5,20 @@ mod cli;
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
 use clap::Parser as _;
-use release::{Error, Logins, Registry, registry};
+use release::{
+    Error, Logins, Registry,
+    publish::{Order, Publishing, Refusal},
+    registry,
+};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Access, Arguments, Command};
+use crate::cli::{Access, Arguments, Command, Part};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -45,15 +50,43 @@ async fn run(command: Command) -> Result<(), Error> {
             let client = client(image.repository.registry(), &access)?;
             show(&client.resolve(&image.repository, &at).await?)
         }
+        Command::Publish { part, order, access } => publish(part, &order, &access).await,
     }
+}
+
+/// Does one part of publishing; a refusal is told on stdout, too, with its code and its fix.
+async fn publish(part: Part, order: &Path, access: &Access) -> Result<(), Error> {
+    let published = async {
+        let order = Order::read(order)?;
+        let (logins, registry) = client_of(&order.registry, access)?;
+        let say: &(dyn Fn(&str) + Sync) = &|text| eprintln!("{text}");
+        let publishing = Publishing { registry: &registry, logins: &logins, order: &order, say };
+        match part {
+            Part::Look => show(&publishing.look().await?)?,
+            Part::Push => show(&publishing.push().await?)?,
+            Part::Verify => show(&publishing.verify().await?)?,
+            Part::Publish => show(&publishing.tag().await?)?,
+        }
+        Ok(())
+    };
+    let refused: Result<(), Refusal> = published.await;
+    let Err(refusal) = refused else { return Ok(()) };
+    show(&serde_json::json!({ "refusals": [&refusal] }))?;
+    Err(Error::Refused(refusal))
 }
 
 /// A client that asks `registry` with the credentials that the command and the environment name.
 fn client(registry: &str, access: &Access) -> Result<Registry, Error> {
+    Ok(client_of(registry, access)?.1)
+}
+
+/// The same, with the credentials that it asks with.
+fn client_of(registry: &str, access: &Access) -> Result<(Logins, Registry), Error> {
     let variable = |name: &str| std::env::var(name).ok();
     let logins = Logins::find(registry, &access.sources(), &variable, &mut io::stdin().lock())?;
     let insecure = access.insecure_registry.iter().cloned().collect();
-    Ok(Registry::new(registry::Options { logins, insecure, ..registry::Options::default() })?)
+    let options = registry::Options { logins: logins.clone(), insecure, ..registry::Options::default() };
+    Ok((logins, Registry::new(options)?))
 }
 
 /// Writes a result.

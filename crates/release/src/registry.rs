@@ -192,6 +192,12 @@ impl Registry {
         Ok(Self { transport: Arc::new(Transport::new(options)?) })
     }
 
+    /// Whether this host is spoken to without TLS: loopback, and what the options name.
+    #[must_use]
+    pub fn speaks_plain(&self, host: &str) -> bool {
+        self.transport.may_be_plain(host)
+    }
+
     /// Patience for an operation on a repository that moves this many bytes.
     fn patience(&self, repository: &Repository, what: String, bytes: u64) -> Patience<'_> {
         Patience::new(&self.transport.options.limits, repository.registry(), what, bytes)

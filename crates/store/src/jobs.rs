@@ -5,6 +5,7 @@
 
 mod kinds;
 mod lease;
+mod operate;
 
 use std::time::Duration;
 
@@ -15,8 +16,11 @@ use uuid::Uuid;
 
 use crate::Error;
 
-pub use kinds::VerifyRelease;
-pub use lease::{Ended, Failure, Lease, LeaseError, LeasedJob};
+use operate::JobRow;
+
+pub use kinds::{DeliverWebhook, VerifyRelease};
+pub use lease::{Effects, Ended, Failure, Lease, LeaseError, LeasedJob};
+pub use operate::{Figures, Filter, State};
 
 /// How often a job is tried before it counts as failed, where nothing else is said.
 pub const DEFAULT_MAX_ATTEMPTS: u16 = 5;
@@ -60,12 +64,22 @@ pub struct Job {
     pub kind: String,
     /// What the work is about.
     pub payload: Value,
+    /// The request that caused it.
+    pub request_id: Option<String>,
+    /// When it was added, by the database's clock.
+    pub created_at: OffsetDateTime,
     /// How often it was taken.
     pub attempts: i32,
+    /// How often it may be taken.
+    pub max_attempts: i32,
     /// Who holds it, or held it last and let the lease run out.
     pub lease_holder: Option<String>,
+    /// Whether the lease still ran when this was read.
+    pub is_held: bool,
     /// The earliest time at which it may be taken.
     pub run_after: OffsetDateTime,
+    /// When it ended, if it has.
+    pub finished_at: Option<OffsetDateTime>,
     /// How it ended, if it has.
     pub outcome: Option<Outcome>,
     /// What went wrong the last time it did.
@@ -110,23 +124,16 @@ impl<'a> Jobs<'a> {
     /// # Errors
     /// The database fails.
     pub async fn get(&self, id: Uuid) -> Result<Option<Job>, Error> {
-        let row = sqlx::query!(
-            "SELECT id, kind, payload, attempts, lease_holder, run_after, outcome, last_error
-             FROM jobs WHERE id = $1",
+        let row = sqlx::query_as!(
+            JobRow,
+            r#"SELECT id, kind, payload, request_id, created_at, attempts, max_attempts, lease_holder, run_after,
+                      COALESCE(lease_expires_at > now(), false) AS "is_held!", finished_at, outcome, last_error
+               FROM jobs WHERE id = $1"#,
             id,
         )
         .fetch_optional(self.pool)
         .await?;
-        Ok(row.map(|row| Job {
-            id: row.id,
-            kind: row.kind,
-            payload: row.payload,
-            attempts: row.attempts,
-            lease_holder: row.lease_holder,
-            run_after: row.run_after,
-            outcome: row.outcome.map(|outcome| Outcome::from_column(&outcome)),
-            last_error: row.last_error,
-        }))
+        Ok(row.map(Job::from))
     }
 
     /// Gives up jobs whose last attempt ended with a lease that ran out, and returns how many these were.
@@ -171,7 +178,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, job: &NewJob) -> Resul
     Ok(id)
 }
 
-/// How long a job waits after its `attempt`th attempt failed.
+/// How long a job waits at most after its `attempt`th attempt failed.
 fn backoff(attempt: i32) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(16);
     (FIRST_RETRY * 2_u32.pow(doublings)).min(LONGEST_RETRY)

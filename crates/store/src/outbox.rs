@@ -1,10 +1,13 @@
-//! Events to tell the outside world: written together with what they tell, delivered later.
+//! Events to tell the outside world: written together with what they tell, handed over to the jobs that deliver them.
+
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use crate::Error;
+use crate::jobs::{self, NewJob};
 
 /// Something that happened and that others want to hear of.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +20,7 @@ pub struct NewEvent {
     pub request_id: Option<String>,
 }
 
-/// An event that waits to be delivered.
+/// An event that waits to be handed over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Grows with every event, with gaps.
@@ -30,8 +33,15 @@ pub struct Event {
     pub request_id: Option<String>,
     /// When it happened, by the database's clock.
     pub created_at: OffsetDateTime,
-    /// How often delivery was tried.
-    pub attempts: i32,
+}
+
+/// How many events wait, and how long the oldest one has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Waiting {
+    /// Events that are not handed over yet.
+    pub events: i64,
+    /// Seconds since the oldest one of them happened; 0 where none waits.
+    pub oldest_age_s: f64,
 }
 
 /// The outbox; see [`crate::Store::outbox`].
@@ -54,14 +64,14 @@ impl<'a> Outbox<'a> {
         insert(&mut connection, event).await
     }
 
-    /// Events that are not delivered yet, the one that has waited longest first; at most `limit`.
+    /// Events that are not handed over yet, the oldest first; at most `limit`.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn undelivered(&self, limit: u32) -> Result<Vec<Event>, Error> {
+    pub async fn waiting(&self, limit: u32) -> Result<Vec<Event>, Error> {
         let events = sqlx::query_as!(
             Event,
-            "SELECT id, event, payload, request_id, created_at, attempts
+            "SELECT id, event, payload, request_id, created_at
              FROM webhook_outbox
              WHERE delivered_at IS NULL
              ORDER BY next_attempt_at, id
@@ -71,6 +81,76 @@ impl<'a> Outbox<'a> {
         .fetch_all(self.pool)
         .await?;
         Ok(events)
+    }
+
+    /// Hands events over to the jobs that `jobs_of` makes of each, at most `limit`: an event that counts as handed over
+    /// has its jobs, and one that does not has none. Several may do this at once. Returns how many events these were.
+    ///
+    /// # Errors
+    /// A job breaks the schema's rules, or the database fails; nothing is handed over then.
+    pub async fn hand_over(
+        &self,
+        limit: u32,
+        jobs_of: impl Fn(&Event) -> Vec<NewJob> + Send + Sync,
+    ) -> Result<usize, Error> {
+        let mut transaction = self.pool.begin().await?;
+        let events = sqlx::query_as!(
+            Event,
+            "SELECT id, event, payload, request_id, created_at
+             FROM webhook_outbox
+             WHERE delivered_at IS NULL
+             ORDER BY next_attempt_at, id
+             LIMIT $1
+             FOR UPDATE SKIP LOCKED",
+            i64::from(limit),
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        for job in events.iter().flat_map(&jobs_of) {
+            jobs::insert(&mut transaction, &job).await?;
+        }
+        let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+        sqlx::query!("UPDATE webhook_outbox SET delivered_at = now() WHERE id = ANY($1)", &ids)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(events.len())
+    }
+
+    /// How much waits to be handed over.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn figures(&self) -> Result<Waiting, Error> {
+        let waiting = sqlx::query_as!(
+            Waiting,
+            r#"SELECT count(*) AS "events!",
+                      COALESCE(EXTRACT(EPOCH FROM now() - min(created_at)), 0)::float8 AS "oldest_age_s!"
+               FROM webhook_outbox WHERE delivered_at IS NULL"#,
+        )
+        .fetch_one(self.pool)
+        .await?;
+        Ok(waiting)
+    }
+
+    /// Removes events that were handed over longer than `keep` ago, at most `limit`. Returns how many these were.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn sweep(&self, keep: Duration, limit: u32) -> Result<u64, Error> {
+        let swept = sqlx::query!(
+            "DELETE FROM webhook_outbox WHERE id IN (
+                 SELECT id FROM webhook_outbox
+                 WHERE delivered_at < now() - make_interval(secs => $1)
+                 LIMIT $2
+                 FOR UPDATE SKIP LOCKED
+             )",
+            keep.as_secs_f64(),
+            i64::from(limit),
+        )
+        .execute(self.pool)
+        .await?;
+        Ok(swept.rows_affected())
     }
 }
 

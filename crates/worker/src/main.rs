@@ -1,9 +1,14 @@
 //! Does the jobs of the record: leases them, works on them, and writes down what came of it.
 
+mod cli;
+mod housekeeping;
 mod jobs;
+mod receivers;
 mod runner;
+mod webhook;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +17,10 @@ use service::settings::{DatabaseUrl, FromSetting, Milliseconds, Seconds};
 use store::Store;
 use uuid::Uuid;
 
+use jobs::Tools;
+use receivers::Receivers;
 use runner::{Pace, Runner};
+use webhook::Sender;
 
 service::settings! {
     /// What the worker is told by its environment.
@@ -23,10 +31,16 @@ service::settings! {
         hands: Hands = "WORKER_CONCURRENCY", default "4";
         /// How long a job stays with a worker that says nothing any more; a living one renews at a third of it.
         lease: LeaseTime = "WORKER_LEASE_S", default "30";
+        /// How long one attempt at a job may take before it counts as failed.
+        attempt: Seconds = "WORKER_ATTEMPT_S", default "300";
         /// How long to wait before looking for jobs again when none was due.
         poll: Milliseconds = "WORKER_POLL_MS", default "1000";
         /// How long a running job may go on after TERM before it is given back; keep it below SHUTDOWN_GRACE_S.
         finish: Seconds = "WORKER_FINISH_S", default "5";
+        /// How long jobs that are done and events that were handed over are kept; dead jobs stay until someone decides.
+        keep: Days = "WORKER_KEEP_DAYS", default "30";
+        /// Who is told of events; without it, nobody.
+        receivers: Option<Receivers> = "WEBHOOKS_FILE";
     }
 }
 
@@ -38,13 +52,18 @@ struct Hands(u8);
 #[derive(Clone, Copy, Debug)]
 struct LeaseTime(Duration);
 
+/// How long something is kept.
+#[derive(Clone, Copy, Debug)]
+struct Days(Duration);
+
 fn main() -> ExitCode {
-    service::run(service::about!(&[("LISTEN", "0.0.0.0:8002"), ("ADMIN_LISTEN", "0.0.0.0:9002")]), work)
+    let defaults = &[("LISTEN", "0.0.0.0:8002"), ("ADMIN_LISTEN", "0.0.0.0:9002")];
+    service::run(service::about!(defaults, &[cli::JOBS]), work)
 }
 
 async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
-    // Each hand may work on a job and renew its lease at the same time; one is left for readiness.
-    let connections = u32::from(config.hands.0) * 2 + 1;
+    // Each hand may work on a job and renew its lease at the same time; one is left for readiness, one for housekeeping.
+    let connections = u32::from(config.hands.0) * 2 + 2;
     let store = Store::connect_lazily_with(config.database.expose(), connections)?;
     let asked = store.clone();
     parts.readiness.check("database", move || {
@@ -53,16 +72,29 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
     });
 
     let holder = format!("worker/{}", Uuid::now_v7());
-    tracing::info!(holder, "taking jobs");
-    let pace = Pace { lease: config.lease.0, poll: config.poll.0, finish: config.finish.0 };
+    let receivers = config.receivers.unwrap_or_default();
+    tracing::info!(holder, receivers = receivers.count(), "taking jobs");
+    let tools = Arc::new(Tools { store, receivers, sender: Sender::new()? });
+    let pace = Pace {
+        lease: config.lease.0,
+        poll: config.poll.0,
+        finish: config.finish.0,
+        attempt: config.attempt.0,
+    };
     for _ in 0..config.hands.0 {
-        let runner =
-            Runner { store: store.clone(), holder: holder.clone(), pace, shutdown: parts.shutdown.clone() };
+        let shutdown = parts.shutdown.clone();
+        let runner = Runner { tools: Arc::clone(&tools), holder: holder.clone(), pace, shutdown };
         parts.background("jobs", async move {
             runner.run().await;
             Ok(())
         });
     }
+    let handing_over = housekeeping::hand_over(Arc::clone(&tools), pace.poll, parts.shutdown.clone());
+    let sweeping = housekeeping::sweep(tools, config.keep.0, parts.shutdown.clone());
+    parts.background("housekeeping", async move {
+        tokio::join!(handing_over, sweeping);
+        Ok(())
+    });
     parts.serve(Router::new()).await
 }
 
@@ -80,5 +112,14 @@ impl FromSetting for LeaseTime {
     fn from_setting(text: &str) -> Option<Self> {
         let seconds = Seconds::from_setting(text)?.0;
         (!seconds.is_zero()).then_some(Self(seconds))
+    }
+}
+
+impl FromSetting for Days {
+    const EXPECTED: &'static str = "a whole number of days, at least 1";
+
+    fn from_setting(text: &str) -> Option<Self> {
+        let days = text.parse::<u16>().ok().filter(|days| *days > 0)?;
+        Some(Self(Duration::from_secs(u64::from(days) * 86_400)))
     }
 }

@@ -1,19 +1,21 @@
 //! Takes jobs and works on them, one after the other, until it is told to stop; knows no kind of job.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use service::shutdown::Shutdown;
-use store::jobs::{Failure, LeaseError, LeasedJob};
-use store::{Origin, Store};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
-use tracing::{Instrument, info, info_span, warn};
+use store::Origin;
+use store::jobs::{Failure, Jobs, LeaseError, LeasedJob};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
+use tracing::{Instrument, error, info, info_span, warn};
 
-use crate::jobs::{Done, handler, kinds};
+use crate::jobs::{Done, Task, Tools, handler, kinds};
 
 /// One of a worker's hands: works on one job at a time. All share the holder's name, each lease has its own token.
 #[derive(Clone)]
 pub(crate) struct Runner {
-    pub(crate) store: Store,
+    pub(crate) tools: Arc<Tools>,
     /// Who holds the leases.
     pub(crate) holder: String,
     pub(crate) pace: Pace,
@@ -29,6 +31,8 @@ pub(crate) struct Pace {
     pub(crate) poll: Duration,
     /// How long a job may go on after TERM before it is given back.
     pub(crate) finish: Duration,
+    /// How long an attempt may take before it counts as failed.
+    pub(crate) attempt: Duration,
 }
 
 /// How the work on a job ended.
@@ -63,7 +67,7 @@ impl Runner {
     }
 
     async fn next(&self, kinds: &[String]) -> Result<Option<LeasedJob>, store::Error> {
-        let jobs = self.store.jobs();
+        let jobs = self.jobs();
         let next = jobs.lease(kinds, &self.holder, self.pace.lease).await?;
         if next.is_none() {
             let given_up = jobs.give_up_exhausted().await?;
@@ -85,18 +89,17 @@ impl Runner {
     async fn handle(&self, job: LeasedJob) {
         let _in_flight = self.shutdown.in_flight();
         let ended = match self.work(&job).await {
-            Worked::Through(Ok(entries)) => {
+            Worked::Through(Ok(effects)) => {
                 let origin = Origin { actor: self.holder.clone(), request_id: job.request_id.clone() };
-                let finished = self.store.jobs().finish(&job.lease, &entries, &origin).await;
+                let finished = self.jobs().finish(&job.lease, &effects, &origin).await;
                 finished.map(|()| info!("job done"))
             }
             Worked::Through(Err(failure)) => {
-                let failed = self.store.jobs().fail(&job, &failure).await;
-                let (Failure::Retry(error) | Failure::Permanent(error)) = &failure;
-                failed.map(|ended| warn!(?ended, error, "job failed"))
+                let failed = self.jobs().fail(&job, &failure).await;
+                failed.map(|ended| warn!(?ended, error = failure.error(), "job failed"))
             }
             Worked::Stopped => {
-                self.store.jobs().give_back(&job.lease).await.map(|()| info!("job given back, stopping"))
+                self.jobs().give_back(&job.lease).await.map(|()| info!("job given back, stopping"))
             }
             Worked::Lost => Err(LeaseError::Lost { job_id: job.lease.job_id() }),
         };
@@ -113,18 +116,34 @@ impl Runner {
         let Some(handler) = handler(&job.kind) else {
             return Worked::Through(Err(Failure::Permanent(format!("nobody here does `{}`", job.kind))));
         };
-        let mut effort = (handler.run)(self.store.clone(), job.payload.clone());
+        let task = Task {
+            tools: Arc::clone(&self.tools),
+            kind: job.kind.clone(),
+            payload: job.payload.clone(),
+            request_id: job.request_id.clone(),
+        };
+        // A task of its own, so that a handler which panics takes no hand with it; dropped, it ends.
+        let mut effort = JoinSet::new();
+        effort.spawn((handler.run)(task).in_current_span());
         let beat = self.pace.lease / 3;
         let mut renewal = interval_at(Instant::now() + beat, beat);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut held_until = Instant::now() + self.pace.lease;
+        let overdue = Instant::now() + self.pace.attempt;
         let stopped = self.stopped();
         tokio::pin!(stopped);
         loop {
             tokio::select! {
-                done = &mut effort => return Worked::Through(done),
+                Some(done) = effort.join_next() => return Worked::Through(done.unwrap_or_else(|ended| {
+                    error!("the handler panicked: {ended}");
+                    Err(Failure::Retry(format!("the handler of `{}` panicked, its log says where", job.kind)))
+                })),
                 () = &mut stopped => return Worked::Stopped,
-                asked = renewal.tick() => match self.store.jobs().renew(&job.lease, self.pace.lease).await {
+                () = sleep_until(overdue) => {
+                    let seconds = self.pace.attempt.as_secs();
+                    return Worked::Through(Err(Failure::Retry(format!("it was not done after {seconds} s"))));
+                }
+                asked = renewal.tick() => match self.jobs().renew(&job.lease, self.pace.lease).await {
                     Ok(()) => held_until = asked + self.pace.lease,
                     Err(LeaseError::Lost { .. }) => return Worked::Lost,
                     // By now the database may have given the job to someone else.
@@ -139,6 +158,10 @@ impl Runner {
     async fn stopped(&self) {
         self.shutdown.draining().await;
         sleep(self.pace.finish).await;
+    }
+
+    fn jobs(&self) -> Jobs<'_> {
+        self.tools.store.jobs()
     }
 
     fn is_draining(&self) -> bool {

@@ -74,7 +74,7 @@ pub(super) fn gate(cx: &Context, wanted: Wanted, run: engine::Run<'_>) -> anyhow
     let mut report = Report::new(&cx.target());
     let mut pages = Pages::new(cx);
     let mut terminal = terminal::listener(cx, wanted.format, wanted.detail);
-    let run = engine::run(cx, plan, tree, &mut [&mut report, &mut pages, terminal.as_mut()])?;
+    let run = engine::run(cx, &plan, tree, &mut [&mut report, &mut pages, terminal.as_mut()])?;
     pages.warnings.iter().for_each(|it| eprintln!("warning: {it}"));
     Ok(run)
 }
@@ -104,7 +104,11 @@ pub(super) fn set_up(cx: &Context, steps: &[&'static Step]) -> anyhow::Result<()
 }
 
 /// What this machine lacks for each step, told before anything runs.
-fn missing(cx: &Context, command: &str, steps: &[&'static Step]) -> BTreeMap<&'static str, StepError> {
+pub(super) fn missing(
+    cx: &Context,
+    command: &str,
+    steps: &[&'static Step],
+) -> BTreeMap<&'static str, StepError> {
     let mut found = BTreeMap::new();
     for step in steps {
         let missing = tools::missing(cx, &[step.name]);

@@ -10,6 +10,7 @@ use crate::{
     compose,
     events::{RunRecord, StepRecord},
     outcome::{Finding, Level, Status, Verdict},
+    release,
 };
 
 /// How much of a tool's own output is shown: how it began to go wrong, and what it said in the end. The log has all.
@@ -179,7 +180,9 @@ impl Wording {
         if !step.log.is_empty() {
             lines.push(format!("{INDENT}log        {}", step.log));
         }
-        lines.push(format!("{INDENT}reproduce  {}", again(&self.again, command, step.name)));
+        if !release::steps::is_one(step.name) {
+            lines.push(format!("{INDENT}reproduce  {}", again(&self.again, command, step.name)));
+        }
         lines.extend(step.fix.iter().map(|fix| format!("{INDENT}fix        {fix}")));
         lines
     }

@@ -151,7 +151,7 @@ pub(super) fn dates(path: &str, text: &str, today: &str, facts: &mut Facts) {
 }
 
 /// Today in UTC, as files write it.
-pub(super) fn today() -> String {
+pub(crate) fn today() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.get(..10).unwrap_or_default().into()
 }

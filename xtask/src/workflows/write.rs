@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::{
-    config::{Publisher, Workflows},
+    config::Workflows,
     context::Context,
+    release::Publisher,
     steps::{Lane, Step},
 };
 
@@ -16,6 +17,15 @@ const MARK: &str =
 /// Every action that a workflow uses, by its commit: a tag can be moved.
 const CHECKOUT: &str =
     "https://github.com/actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2";
+
+/// What a release is published with; nothing but the release sees it, and what is empty counts as not set.
+const PUBLISHER: &[(&str, &str)] = &[
+    ("SLIPWAY_REGISTRY_USER", "vars.REGISTRY_USER"),
+    ("SLIPWAY_REGISTRY_PASSWORD", "secrets.REGISTRY_TOKEN"),
+    ("SLIPWAY_SIGNING_KEY", "secrets.SIGNING_KEY"),
+    ("SLIPWAY_URL", "vars.SLIPWAY_URL"),
+    ("SLIPWAY_TOKEN", "secrets.SLIPWAY_TOKEN"),
+];
 
 /// A job: its name is the lane's, its only line the gate with the lane's steps.
 #[derive(Debug)]
@@ -32,7 +42,7 @@ pub(super) struct Job {
 pub(super) fn files(cx: &Context) -> Vec<(String, String)> {
     let settings = &cx.config.workflows;
     let mut files = vec![(format!("{FOLDER}/ci.yml"), ci(settings, &jobs(cx)))];
-    if cx.config.release.publisher == Publisher::Gitea {
+    if cx.config.release.publisher == Some(Publisher::Gitea) {
         files.push((format!("{FOLDER}/release.yml"), release(settings)));
     }
     files
@@ -107,8 +117,9 @@ fn release(settings: &Workflows) -> String {
     let run = format!("cargo xtask release --from-tag{setup}");
     text.push_str(&job("publish", &[], &settings.release_runs_on, 120, &run));
     text.push_str("        env:\n");
-    text.push_str("          REGISTRY_USER: ${{ vars.REGISTRY_USER }}\n");
-    text.push_str("          REGISTRY_TOKEN: ${{ secrets.REGISTRY_TOKEN }}\n");
+    for (name, from) in PUBLISHER {
+        writeln!(text, "          {name}: ${{{{ {from} }}}}").ok();
+    }
     text
 }
 

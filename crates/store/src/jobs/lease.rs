@@ -6,9 +6,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::audit::{self, NewEntry};
+use crate::outbox::{self, NewEvent};
 use crate::{Error, Origin};
 
-use super::{Jobs, backoff};
+use super::{Jobs, NewJob, backoff, insert};
 
 /// The right to work on a job, until it runs out or someone else takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,22 @@ pub struct LeasedJob {
 pub enum Failure {
     /// It may go better later: the job is tried again until its attempts are used up.
     Retry(String),
+    /// As [`Failure::Retry`], not before that time is over: whoever refused said so.
+    RetryAfter(String, Duration),
     /// It will not go better: the job is given up.
     Permanent(String),
+}
+
+/// What a job does to the record when it ends well: written together with its end, so that a job which runs twice does
+/// it once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effects {
+    /// What goes on the audit record.
+    pub entries: Vec<NewEntry>,
+    /// What the outside world is told.
+    pub events: Vec<NewEvent>,
+    /// The work that comes next.
+    pub jobs: Vec<NewJob>,
 }
 
 /// What became of a job that failed.
@@ -64,6 +79,15 @@ pub enum LeaseError {
     /// The record failed, the lease may still be good.
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+impl Failure {
+    /// What went wrong.
+    pub fn error(&self) -> &str {
+        match self {
+            Self::Retry(error) | Self::RetryAfter(error, _) | Self::Permanent(error) => error,
+        }
+    }
 }
 
 impl Lease {
@@ -150,17 +174,11 @@ impl Jobs<'_> {
         lease.held(renewed.rows_affected())
     }
 
-    /// Ends the job as done, and puts on the record what it did: both or neither. So a job that runs twice
-    /// leaves its entries once.
+    /// Ends the job as done, together with what it does to the record: both or neither.
     ///
     /// # Errors
-    /// The lease is lost, an entry breaks the record's rules, or the database fails.
-    pub async fn finish(
-        &self,
-        lease: &Lease,
-        entries: &[NewEntry],
-        origin: &Origin,
-    ) -> Result<(), LeaseError> {
+    /// The lease is lost, an effect breaks the record's rules, or the database fails.
+    pub async fn finish(&self, lease: &Lease, effects: &Effects, origin: &Origin) -> Result<(), LeaseError> {
         let mut transaction = self.pool.begin().await?;
         let finished = sqlx::query!(
             "UPDATE jobs
@@ -172,35 +190,44 @@ impl Jobs<'_> {
         .execute(&mut *transaction)
         .await?;
         lease.held(finished.rows_affected())?;
-        for entry in entries {
+        for entry in &effects.entries {
             audit::insert(&mut transaction, entry, origin).await?;
+        }
+        for event in &effects.events {
+            outbox::insert(&mut transaction, event).await?;
+        }
+        for job in &effects.jobs {
+            insert(&mut transaction, job).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Ends the attempt as failed. The job is tried again after a wait that doubles with each attempt, or given up.
+    /// Ends the attempt as failed. The job is given up, or tried again after a wait that doubles with each attempt; of
+    /// that wait, between half and all, so that jobs which failed together do not come back together.
     ///
     /// # Errors
     /// The lease is lost, or the database fails.
     pub async fn fail(&self, job: &LeasedJob, failure: &Failure) -> Result<Ended, LeaseError> {
-        let (error, retry) = match failure {
-            Failure::Retry(error) => (error, true),
-            Failure::Permanent(error) => (error, false),
+        let (retry, at_least) = match failure {
+            Failure::Retry(_) => (true, Duration::ZERO),
+            Failure::RetryAfter(_, wait) => (true, *wait),
+            Failure::Permanent(_) => (false, Duration::ZERO),
         };
         let given_up = sqlx::query_scalar!(
             r#"UPDATE jobs
                SET lease_holder = NULL, lease_expires_at = NULL, last_error = $3,
-                   run_after = now() + make_interval(secs => $4),
+                   run_after = now() + make_interval(secs => GREATEST($4 * (0.5 + random() / 2), $6)),
                    finished_at = CASE WHEN $5 AND attempts < max_attempts THEN NULL ELSE now() END,
                    outcome = CASE WHEN $5 AND attempts < max_attempts THEN NULL ELSE 'failed' END
                WHERE id = $1 AND fencing_token = $2 AND lease_holder IS NOT NULL
                RETURNING finished_at IS NOT NULL AS "given_up!""#,
             job.lease.job_id,
             job.lease.token,
-            error,
+            failure.error(),
             backoff(job.attempt).as_secs_f64(),
             retry,
+            at_least.as_secs_f64(),
         )
         .fetch_optional(self.pool)
         .await?;

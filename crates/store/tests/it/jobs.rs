@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use store::PageSize;
 use store::audit::NewEntry;
-use store::jobs::{Ended, Failure, LeaseError, LeasedJob, NewJob, Outcome};
+use store::jobs::{Effects, Ended, Failure, LeaseError, LeasedJob, NewJob, Outcome};
 use uuid::Uuid;
 
 use crate::{World, ann};
@@ -43,6 +43,11 @@ impl World {
 
 fn entry() -> NewEntry {
     NewEntry { action: "thing.swept".to_owned(), subject: "thing/1".to_owned(), details: json!({}) }
+}
+
+/// What a job leaves on the record.
+fn noted() -> Effects {
+    Effects { entries: vec![entry()], ..Effects::default() }
 }
 
 fn lost<T: std::fmt::Debug>(result: Result<T, LeaseError>) -> Uuid {
@@ -105,13 +110,13 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_stale_holder_is_refused_ever
     assert!(new.lease.token() > stale.lease.token());
     let jobs = world.store.jobs();
     assert_eq!(lost(jobs.renew(&stale.lease, MINUTE).await), id);
-    assert_eq!(lost(jobs.finish(&stale.lease, &[entry()], &ann()).await), id);
+    assert_eq!(lost(jobs.finish(&stale.lease, &noted(), &ann()).await), id);
     assert_eq!(lost(jobs.fail(&stale, &Failure::Permanent("late".to_owned())).await), id);
     assert_eq!(lost(jobs.give_back(&stale.lease).await), id);
     assert_eq!(world.state(id).await, (2, Some("b".to_owned()), None));
     assert_eq!(world.store.audit().list(None, None, PageSize::default()).await.unwrap().items, []);
 
-    jobs.finish(&new.lease, &[entry()], &ann()).await.unwrap();
+    jobs.finish(&new.lease, &noted(), &ann()).await.unwrap();
     assert_eq!(world.state(id).await, (2, None, Some(Outcome::Succeeded)));
     assert_eq!(world.store.audit().list(None, None, PageSize::default()).await.unwrap().items.len(), 1);
 }
@@ -121,9 +126,9 @@ async fn a_finished_job_cannot_be_finished_again() {
     let world = World::new().await;
     let id = world.job().await;
     let job = world.takes("a", MINUTE).await.unwrap();
-    world.store.jobs().finish(&job.lease, &[], &ann()).await.unwrap();
+    world.store.jobs().finish(&job.lease, &Effects::default(), &ann()).await.unwrap();
 
-    assert_eq!(lost(world.store.jobs().finish(&job.lease, &[entry()], &ann()).await), id);
+    assert_eq!(lost(world.store.jobs().finish(&job.lease, &noted(), &ann()).await), id);
     assert_eq!(world.takes("b", MINUTE).await, None);
 }
 

@@ -31,7 +31,7 @@ async fn recording_a_release_leaves_an_audit_entry_an_event_and_a_job() {
     assert_eq!((entries[0].actor.as_str(), entries[0].request_id.as_deref()), ("ann", Some("req-1")));
     assert_eq!(entries[0].details["version"], "1.4.0");
 
-    let events = world.store.outbox().undelivered(10).await.unwrap();
+    let events = world.store.outbox().waiting(10).await.unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].payload, entries[0].details);
 
@@ -54,7 +54,7 @@ async fn a_release_with_a_bad_digest_leaves_nothing_at_all() {
     insta::assert_snapshot!(error, @"`digest` must be `sha256:` and 64 lower-case hex digits");
     assert_eq!(world.store.releases().list(None, PageSize::default()).await.unwrap().items, []);
     assert_eq!(world.store.audit().list(None, None, PageSize::default()).await.unwrap().items, []);
-    assert_eq!(world.store.outbox().undelivered(10).await.unwrap(), []);
+    assert_eq!(world.store.outbox().waiting(10).await.unwrap(), []);
 }
 
 #[tokio::test]

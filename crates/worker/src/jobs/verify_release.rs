@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use store::Error;
 use store::audit::NewEntry;
 use store::environments::Environment;
-use store::jobs::{Failure, VerifyRelease};
+use store::jobs::{Effects, Failure, VerifyRelease};
 use store::releases::Release;
-use store::{Error, Store};
 
-use super::Done;
+use super::{Done, Task};
 
 /// Reads release and environments, and reports the verdict.
-pub(super) async fn run(store: Store, payload: Value) -> Done {
-    let VerifyRelease { release_id } = serde_json::from_value(payload).map_err(|error| {
-        Failure::Permanent(format!("the payload is not that of a `verify_release`: {error}"))
-    })?;
+pub(super) async fn run(task: Task) -> Done {
+    let VerifyRelease { release_id } = task.payload()?;
+    let store = &task.tools.store;
     let release = store.releases().get(release_id).await.map_err(later)?;
     let release =
         release.ok_or_else(|| Failure::Permanent(format!("release `{release_id}` is not recorded")))?;
     let environments = store.environments().list().await.map_err(later)?;
-    Ok(vec![verdict(&release, &environments)])
+    Ok(Effects { entries: vec![verdict(&release, &environments)], ..Effects::default() })
 }
 
 fn later(error: Error) -> Failure {

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::json;
-use store::jobs::{LeaseError, NewJob, Outcome, VerifyRelease};
+use store::jobs::{Effects, LeaseError, NewJob, Outcome, VerifyRelease};
 use store::{Origin, PageSize};
 use uuid::Uuid;
 
@@ -100,7 +100,7 @@ async fn a_stale_holder_writes_nothing_once_a_worker_has_the_job() {
     let _worker = world.worker();
     world.wait_for_all().await;
 
-    let refused = world.store.jobs().finish(&stale.lease, &[], &Origin::of("sleeper")).await;
+    let refused = world.store.jobs().finish(&stale.lease, &Effects::default(), &Origin::of("sleeper")).await;
 
     assert!(matches!(refused, Err(LeaseError::Lost { .. })), "{refused:?}");
     assert_eq!(world.verdicts(&release).await.len(), 1);

@@ -1,8 +1,12 @@
 //! The worker as a process, against a real Postgres, in the login of the app role.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod dead_letters;
+mod kills;
 mod leases;
+mod receiver;
 mod service;
+mod webhooks;
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
@@ -42,11 +46,16 @@ impl World {
 
     /// Starts a worker whose leases run for a second, and that gives its jobs back as soon as it is told to stop.
     fn worker(&self) -> Worker {
-        self.worker_that_finishes_within("0")
+        self.worker_with(&[])
     }
 
     /// Starts a worker whose jobs may go on for so many seconds once it is told to stop.
     fn worker_that_finishes_within(&self, seconds: &str) -> Worker {
+        self.worker_with(&[("WORKER_FINISH_S", seconds)])
+    }
+
+    /// Starts a worker that is told this besides.
+    fn worker_with(&self, settings: &[(&str, &str)]) -> Worker {
         let address = free_address();
         let mut command = command(&[]);
         command
@@ -54,8 +63,20 @@ impl World {
             .env("LISTEN", address.to_string())
             .env("WORKER_LEASE_S", "1")
             .env("WORKER_POLL_MS", "20")
-            .env("WORKER_FINISH_S", seconds);
+            .env("WORKER_FINISH_S", "0")
+            .envs(settings.iter().copied());
         Worker { process: command.spawn().unwrap(), address }
+    }
+
+    /// What `worker jobs` answers on the terminal: exit code, then what it printed, without identifiers.
+    async fn jobs(&self, arguments: &[&str]) -> String {
+        let arguments: Vec<&str> = ["jobs"].iter().chain(arguments).copied().collect();
+        let mut command = command(&arguments);
+        let output =
+            command.env("DATABASE_URL", self.scratch.app_url()).env("USER", "ann").output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap();
+        format!("exit {code}\n{}{}", text(output.stdout), text(output.stderr)).trim_end().to_owned()
     }
 
     /// Records a release, which makes a job; returns both.

@@ -1,0 +1,81 @@
+//! The names under which people find the images, once every image is there and verified.
+
+use super::{Image, Published, PublishedImage, Publishing, PushedImage, Refusal, look::taken};
+use crate::{Repository, Tag, reference::At, registry::Manifest};
+
+impl Publishing<'_> {
+    /// Puts the tags that never move on every image, then the record, then those that move.
+    ///
+    /// # Errors
+    /// When a tag that never moves leads to another image, or the registry does not play along.
+    pub async fn tag(&self) -> Result<Published, Refusal> {
+        let mut places = Vec::new();
+        for image in &self.order.images {
+            let repository = self.repository(image)?;
+            let pushed = self.pushed(image)?;
+            let manifest = self.manifest_of(&repository, &pushed).await?;
+            places.push(Place { image, repository, pushed, manifest });
+        }
+        for place in &places {
+            for tag in &self.order.immutable {
+                self.tag_once(place, tag).await?;
+            }
+        }
+        for tag in &self.order.moving {
+            for place in &places {
+                self.move_to(place, tag).await?;
+            }
+        }
+        let tags: Vec<String> =
+            self.order.immutable.iter().chain(&self.order.moving).map(ToString::to_string).collect();
+        let images = places.iter().map(|it| PublishedImage {
+            service: it.image.service.clone(),
+            reference: it.repository.at_digest(&it.pushed.digest).to_string(),
+            tags: tags.clone(),
+        });
+        Ok(Published { images: images.collect(), record: None })
+    }
+
+    /// Registries overwrite without a word: it is asked before, and looked at afterwards.
+    async fn tag_once(&self, place: &Place<'_>, tag: &Tag) -> Result<(), Refusal> {
+        let Place { repository, pushed, manifest, image } = place;
+        let at = At::Tag(tag.clone());
+        let there = |found: Option<crate::registry::Descriptor>| match found {
+            Some(found) if found.digest == pushed.digest => Ok(true),
+            Some(found) => Err(taken(repository, tag, Some(&found.digest))),
+            None => Ok(false),
+        };
+        if there(self.registry.resolve(repository, &at).await?)? {
+            self.say(format!("{}: `{tag}` is there", image.service));
+            return Ok(());
+        }
+        self.say(format!("{}: tag `{tag}`", image.service));
+        self.registry.put_manifest(repository, &at, manifest).await?;
+        if there(self.registry.resolve(repository, &at).await?)? {
+            return Ok(());
+        }
+        let message = format!("`{repository}:{tag}` was put there and is gone");
+        Err(Refusal::environment("release-registry-tag", message, "run it again; find out who deletes there"))
+    }
+
+    async fn move_to(&self, place: &Place<'_>, tag: &Tag) -> Result<(), Refusal> {
+        let Place { repository, pushed, manifest, image } = place;
+        let at = At::Tag(tag.clone());
+        let found = self.registry.resolve(repository, &at).await?;
+        if found.is_some_and(|it| it.digest == pushed.digest) {
+            self.say(format!("{}: `{tag}` is there", image.service));
+            return Ok(());
+        }
+        self.say(format!("{}: move `{tag}`", image.service));
+        self.registry.put_manifest(repository, &at, manifest).await?;
+        Ok(())
+    }
+}
+
+/// An image with where it lies.
+struct Place<'a> {
+    image: &'a Image,
+    repository: Repository,
+    pushed: PushedImage,
+    manifest: Manifest,
+}

@@ -1,0 +1,84 @@
+//! What goes on beside the jobs: events become jobs, and what is done long since is cleared away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::shutdown::Shutdown;
+use store::jobs::{DeliverWebhook, NewJob};
+use store::outbox::Event;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::jobs::Tools;
+use crate::receivers::Receivers;
+
+/// Events that are handed over in one transaction.
+const BATCH: u32 = 100;
+/// Rows that are cleared away in one statement: locks are held for as long.
+const SWEEP_BATCH: u32 = 1000;
+/// How long to wait before clearing away again.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// Hands events of the outbox over to jobs, until the service drains.
+pub(crate) async fn hand_over(tools: Arc<Tools>, poll: Duration, shutdown: Shutdown) {
+    while !is_draining(&shutdown) {
+        match tools.store.outbox().hand_over(BATCH, |event| deliveries(&tools.receivers, event)).await {
+            // There may be more.
+            Ok(events) if events == BATCH as usize => continue,
+            Ok(_) => {}
+            Err(error) => warn!("cannot hand over events: {:#}", anyhow::Error::from(error)),
+        }
+        rest(poll, &shutdown).await;
+    }
+}
+
+/// Clears away what was done longer than `keep` ago, until the service drains. Dead jobs stay.
+pub(crate) async fn sweep(tools: Arc<Tools>, keep: Duration, shutdown: Shutdown) {
+    while !is_draining(&shutdown) {
+        match swept(&tools, keep, &shutdown).await {
+            Ok(0) => {}
+            Ok(rows) => info!(rows, "cleared away what was done long since"),
+            Err(error) => warn!("cannot clear away: {:#}", anyhow::Error::from(error)),
+        }
+        rest(SWEEP_EVERY, &shutdown).await;
+    }
+}
+
+async fn swept(tools: &Tools, keep: Duration, shutdown: &Shutdown) -> Result<u64, store::Error> {
+    let mut rows = 0;
+    while !is_draining(shutdown) {
+        let jobs = tools.store.jobs().sweep(keep, SWEEP_BATCH).await?;
+        let events = tools.store.outbox().sweep(keep, SWEEP_BATCH).await?;
+        rows += jobs + events;
+        if jobs + events == 0 {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+fn deliveries(receivers: &Receivers, event: &Event) -> Vec<NewJob> {
+    let job = |receiver: &str| {
+        let webhook = DeliverWebhook {
+            receiver: receiver.to_owned(),
+            event_id: event.id,
+            event: event.event.clone(),
+            occurred_at: event.created_at.format(&Rfc3339).unwrap_or_default(),
+            data: event.payload.clone(),
+        };
+        webhook.job(event.request_id.clone())
+    };
+    receivers.of(&event.event).map(|receiver| job(&receiver.name)).collect()
+}
+
+async fn rest(duration: Duration, shutdown: &Shutdown) {
+    tokio::select! {
+        () = sleep(duration) => {}
+        () = shutdown.draining() => {}
+    }
+}
+
+fn is_draining(shutdown: &Shutdown) -> bool {
+    shutdown.stage() >= service::shutdown::Stage::Draining
+}
