@@ -17,6 +17,8 @@ use crate::receivers::Receivers;
 const BATCH: u32 = 100;
 /// Rows that are cleared away in one statement: locks are held for as long.
 const SWEEP_BATCH: u32 = 1000;
+/// How long to wait before counting again: less than Prometheus usually does.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait before clearing away again.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
@@ -30,6 +32,16 @@ pub(crate) async fn hand_over(tools: Arc<Tools>, poll: Duration, shutdown: Shutd
             Err(error) => warn!("cannot hand over events: {:#}", anyhow::Error::from(error)),
         }
         rest(poll, &shutdown).await;
+    }
+}
+
+/// Keeps the figures of the queue, until the service drains.
+pub(crate) async fn count(tools: Arc<Tools>, shutdown: Shutdown) {
+    while !is_draining(&shutdown) {
+        if let Err(error) = tools.figures.read(&tools.store).await {
+            warn!("cannot count jobs and events: {:#}", anyhow::Error::from(error));
+        }
+        rest(COUNT_EVERY, &shutdown).await;
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use store::Store;
 use store::jobs::{DeliverWebhook, Effects, Failure, VerifyRelease};
 
+use crate::figures::Figures;
 use crate::receivers::Receivers;
 use crate::webhook::Sender;
 
@@ -34,6 +35,7 @@ pub(crate) struct Tools {
     pub(crate) store: Store,
     pub(crate) receivers: Receivers,
     pub(crate) sender: Sender,
+    pub(crate) figures: Figures,
 }
 
 /// A job as its handler sees it.

@@ -1,6 +1,7 @@
 //! Does the jobs of the record: leases them, works on them, and writes down what came of it.
 
 mod cli;
+mod figures;
 mod housekeeping;
 mod jobs;
 mod receivers;
@@ -17,6 +18,7 @@ use service::settings::{DatabaseUrl, FromSetting, Milliseconds, Seconds};
 use store::Store;
 use uuid::Uuid;
 
+use figures::Figures;
 use jobs::Tools;
 use receivers::Receivers;
 use runner::{Pace, Runner};
@@ -74,7 +76,8 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
     let holder = format!("worker/{}", Uuid::now_v7());
     let receivers = config.receivers.unwrap_or_default();
     tracing::info!(holder, receivers = receivers.count(), "taking jobs");
-    let tools = Arc::new(Tools { store, receivers, sender: Sender::new()? });
+    let figures = Figures::new(&parts.metrics);
+    let tools = Arc::new(Tools { store, receivers, sender: Sender::new()?, figures });
     let pace = Pace {
         lease: config.lease.0,
         poll: config.poll.0,
@@ -90,9 +93,10 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
         });
     }
     let handing_over = housekeeping::hand_over(Arc::clone(&tools), pace.poll, parts.shutdown.clone());
+    let counting = housekeeping::count(Arc::clone(&tools), parts.shutdown.clone());
     let sweeping = housekeeping::sweep(tools, config.keep.0, parts.shutdown.clone());
     parts.background("housekeeping", async move {
-        tokio::join!(handing_over, sweeping);
+        tokio::join!(handing_over, counting, sweeping);
         Ok(())
     });
     parts.serve(Router::new()).await

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use service::shutdown::Shutdown;
 use store::Origin;
-use store::jobs::{Failure, Jobs, LeaseError, LeasedJob};
+use store::jobs::{Ended, Failure, Jobs, LeaseError, LeasedJob};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tracing::{Instrument, error, info, info_span, warn};
 
+use crate::figures::Outcome;
 use crate::jobs::{Done, Task, Tools, handler, kinds};
 
 /// One of a worker's hands: works on one job at a time. All share the holder's name, each lease has its own token.
@@ -88,27 +89,33 @@ impl Runner {
 
     async fn handle(&self, job: LeasedJob) {
         let _in_flight = self.shutdown.in_flight();
+        let begun = Instant::now();
         let ended = match self.work(&job).await {
             Worked::Through(Ok(effects)) => {
                 let origin = Origin { actor: self.holder.clone(), request_id: job.request_id.clone() };
                 let finished = self.jobs().finish(&job.lease, &effects, &origin).await;
-                finished.map(|()| info!("job done"))
+                finished.map(|()| Outcome::Done)
             }
             Worked::Through(Err(failure)) => {
                 let failed = self.jobs().fail(&job, &failure).await;
-                failed.map(|ended| warn!(?ended, error = failure.error(), "job failed"))
+                failed.map(|ended| {
+                    warn!(?ended, error = failure.error(), "job failed");
+                    if ended == Ended::GivenUp { Outcome::Dead } else { Outcome::WillRetry }
+                })
             }
-            Worked::Stopped => {
-                self.jobs().give_back(&job.lease).await.map(|()| info!("job given back, stopping"))
-            }
+            Worked::Stopped => self.jobs().give_back(&job.lease).await.map(|()| Outcome::GivenBack),
             Worked::Lost => Err(LeaseError::Lost { job_id: job.lease.job_id() }),
         };
-        match ended {
-            Ok(()) => {}
-            Err(LeaseError::Lost { .. }) => warn!("the lease was lost, what was done is dropped"),
-            // The lease runs out, and whoever takes the job next does it again.
-            Err(error) => warn!("cannot write how the job ended: {:#}", anyhow::Error::from(error)),
-        }
+        let outcome = ended.unwrap_or_else(|error| {
+            match error {
+                LeaseError::Lost { .. } => warn!("the lease was lost, what was done is dropped"),
+                // The lease runs out, and whoever takes the job next does it again.
+                error => warn!("cannot write how the job ended: {:#}", anyhow::Error::from(error)),
+            }
+            Outcome::Lost
+        });
+        info!(?outcome, "job ended");
+        self.tools.figures.ended(&job.kind, outcome, begun.elapsed());
     }
 
     /// Runs the handler and keeps the lease meanwhile.

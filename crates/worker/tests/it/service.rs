@@ -7,16 +7,22 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::receiver::{Answer, Receiver};
 use crate::{DEADLINE, World, command, free_address};
 
 /// The status that it answers with, or none while it does not.
 async fn status(address: SocketAddr, path: &str) -> Option<u16> {
+    get(address, path).await?.split(' ').nth(1)?.parse().ok()
+}
+
+/// Its whole answer, or none while it gives none.
+async fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
-    answer.split(' ').nth(1)?.parse().ok()
+    Some(answer)
 }
 
 async fn wait_for(address: SocketAddr, path: &str, wanted: u16) {
@@ -77,4 +83,48 @@ async fn settings_that_cannot_be_used_are_told_at_once() {
     worker: `WORKER_LEASE_S` is `0`, expected a whole number of seconds, at least 1
     worker: `worker --help` lists every setting
     ");
+}
+
+#[tokio::test]
+async fn it_tells_how_many_jobs_wait_run_are_dead_and_have_ended() {
+    let world = World::new().await;
+    let receiver = Receiver::new().await;
+    receiver.will_answer(&[Answer::Status(410)]);
+    let admin = free_address();
+    world.release("1.4.0").await;
+    let file = receiver.one();
+    let _worker = world.worker_with(&[("WEBHOOKS_FILE", &file), ("ADMIN_LISTEN", &admin.to_string())]);
+    world.wait_for_all().await;
+
+    let dead = r#"slipway_jobs_dead{kind="deliver_webhook"} 1"#;
+    let start = Instant::now();
+    let told = loop {
+        match get(admin, "/metrics").await.filter(|text| text.contains(dead)) {
+            Some(text) => break text,
+            None => assert!(start.elapsed() < DEADLINE, "no dead job is told of"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+
+    let lines = told
+        .lines()
+        .filter(|line| line.starts_with("slipway_") && !line.contains("_bucket") && !line.contains("_sum"));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    slipway_job_duration_seconds_count{kind="deliver_webhook"} 1
+    slipway_job_duration_seconds_count{kind="verify_release"} 1
+    slipway_jobs_dead{kind="deliver_webhook"} 1.0
+    slipway_jobs_dead{kind="verify_release"} 0.0
+    slipway_jobs_finished_total{kind="deliver_webhook",outcome="dead"} 1
+    slipway_jobs_finished_total{kind="verify_release",outcome="done"} 1
+    slipway_jobs_oldest_age_seconds{kind="deliver_webhook"} 0.0
+    slipway_jobs_oldest_age_seconds{kind="verify_release"} 0.0
+    slipway_jobs_queued{kind="deliver_webhook"} 0.0
+    slipway_jobs_queued{kind="verify_release"} 0.0
+    slipway_jobs_running{kind="deliver_webhook"} 0.0
+    slipway_jobs_running{kind="verify_release"} 0.0
+    slipway_outbox_oldest_age_seconds{} 0.0
+    slipway_outbox_pending{} 0.0
+    "#);
 }
