@@ -3,8 +3,8 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    credentials::CredentialsError, digest::NoDigest, record::RecordError, reference::NoReference,
-    registry::RegistryError,
+    credentials::CredentialsError, digest::NoDigest, keys::KeyError, record::RecordError,
+    reference::NoReference, registry::RegistryError, verify::Refusal,
 };
 
 /// A release's own errors; each message ends in what helps.
@@ -29,6 +29,12 @@ pub enum Error {
     #[cfg(feature = "cli")]
     #[error("{}; {}", .0.message, .0.fix)]
     Refused(crate::publish::Refusal),
+    /// A key that cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// An image that is not what it should be.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
     /// Wrong use of a command.
     #[error("{0}")]
     Usage(String),
@@ -61,7 +67,10 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Reference(_) | Self::Digest(_) | Self::Credentials(_) | Self::Usage(_) => USAGE,
+            Self::Reference(_) | Self::Digest(_) | Self::Credentials(_) | Self::Usage(_) | Self::Key(_) => {
+                USAGE
+            }
+            Self::Refusal(_) => FAULT,
             Self::Registry(error) => error.exit_code(),
             Self::Record(error) => error.exit_code(),
             #[cfg(feature = "cli")]

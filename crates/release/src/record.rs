@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
     digest::Digest,
     error::{FAULT, USAGE},
+    keys::{KeyId, TrustedKeys},
     reference::Repository,
 };
 
@@ -15,6 +17,8 @@ use crate::{
 pub const SCHEMA: u32 = 1;
 /// Bytes that a record may have.
 pub const RECORD_MAX: usize = 1024 * 1024;
+/// Signatures of one record that are looked at.
+const SIGNATURES_MAX: usize = 100;
 
 /// What was released. The same release gives the same bytes, wherever and whenever it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +56,7 @@ pub struct Service {
     /// The digest of the SBOM's document.
     pub sbom: Option<Digest>,
     /// Identifiers of the keys that signed it.
-    pub signed_by: Vec<String>,
+    pub signed_by: Vec<KeyId>,
 }
 
 /// What a step of the gate said.
@@ -97,12 +101,20 @@ pub enum RecordError {
     /// Not the bytes that a record is written as.
     #[error("the release record is not in its canonical form: it was changed after it was written")]
     NotCanonical,
+    /// Its signature file has none.
+    #[error("`release.json.sig` holds no signature: a line of base64 each")]
+    NoSignature,
+    /// No trusted key signed it.
+    #[error(
+        "none of the trusted keys signed this release record: it was changed, or another key signed it; `--key FILE` names those"
+    )]
+    Untrusted,
 }
 
 impl RecordError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoRecord(_) | Self::NotCanonical => FAULT,
+            Self::NoRecord(_) | Self::NotCanonical | Self::NoSignature | Self::Untrusted => FAULT,
             Self::Newer(_) => USAGE,
         }
     }
@@ -146,4 +158,39 @@ impl Record {
         }
         Ok(record)
     }
+}
+
+/// Signs a record's bytes beside the signatures that are there: a line of base64 for each key, as `cosign verify-blob`
+/// takes one. A key signs once.
+///
+/// # Errors
+/// When the system has no randomness.
+#[cfg(feature = "sign")]
+pub fn sign(bytes: &[u8], present: &str, key: &crate::SigningKey) -> Result<String, crate::keys::KeyError> {
+    let own = TrustedKeys::new(vec![key.public().clone()]);
+    if verify(bytes, present, &own).is_ok() {
+        return Ok(present.to_owned());
+    }
+    let signature = BASE64.encode(key.sign(bytes)?);
+    let others = present.lines().filter(|it| !it.trim().is_empty());
+    Ok(others.chain([signature.as_str()]).map(|it| format!("{}\n", it.trim())).collect())
+}
+
+/// The trusted keys that signed these bytes of a record.
+///
+/// # Errors
+/// When none did.
+pub fn verify(bytes: &[u8], signatures: &str, trusted: &TrustedKeys) -> Result<Vec<KeyId>, RecordError> {
+    let lines: Vec<&str> = signatures.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    if lines.is_empty() {
+        return Err(RecordError::NoSignature);
+    }
+    let signers = lines.iter().take(SIGNATURES_MAX).filter_map(|it| {
+        let signature = BASE64.decode(it).ok()?;
+        Some(trusted.signer(bytes, &signature)?.id())
+    });
+    let mut signers: Vec<KeyId> = signers.collect();
+    signers.sort_unstable();
+    signers.dedup();
+    if signers.is_empty() { Err(RecordError::Untrusted) } else { Ok(signers) }
 }

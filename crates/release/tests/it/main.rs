@@ -2,7 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod attached;
+mod commands;
 mod faults;
+mod keys;
+mod record;
 mod registry;
+mod signing;
 mod unwell;
 mod world;
