@@ -49,7 +49,7 @@ pub(crate) enum Command {
         #[arg(value_name = "SHELL", value_enum)]
         shell: Shell,
     },
-    /// What works on a scratch database
+    /// The development database, and what works on a scratch one
     #[command(subcommand)]
     Db(DbCommand),
     /// The migration gate
@@ -186,8 +186,37 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
+    /// Start this checkout's development database, and apply what it lacks, role by role
+    Up,
+    /// Take the development database away, with its data
+    Down,
+    /// Print the development database's address
+    Url {
+        /// Who logs in
+        #[arg(long, value_enum, default_value_t = Login::App)]
+        role: Login,
+    },
+    /// Open the development database in `psql`
+    Psql {
+        /// Who logs in
+        #[arg(long, value_enum, default_value_t = Login::App)]
+        role: Login,
+        /// What `psql` is given besides
+        #[arg(last = true, value_name = "PSQL ARGUMENT")]
+        arguments: Vec<String>,
+    },
     /// Refresh `.sqlx` from a scratch database with all migrations
     Prepare,
+}
+
+/// Who logs in to the development database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Login {
+    App,
+    Deployer,
+    Owner,
+    /// The server's superuser
+    Admin,
 }
 
 #[derive(Debug, Subcommand)]

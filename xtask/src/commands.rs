@@ -1,6 +1,7 @@
 //! What each command does; the one place that prints errors and decides the exit code.
 #![expect(clippy::print_stderr, reason = "this is where the tool talks")]
 
+mod database;
 mod gate;
 mod migrations;
 mod release;
@@ -88,6 +89,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             let done = "`.sqlx` is what the queries say";
             alone(&cx, "sqlx", done, &steps::sqlx::refresh)
         }
+        Command::Db(command) => database::run(&cx, command),
         Command::Migrations(command) => migrations::run(cx, *command),
         Command::Bench(args) => {
             let _lock = lock(&cx)?;

@@ -13,6 +13,7 @@ mod compose;
 mod config;
 mod context;
 mod crates;
+mod dev_database;
 mod doctor;
 mod engine;
 mod events;

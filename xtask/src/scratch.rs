@@ -96,7 +96,7 @@ pub(crate) fn with_engine(cx: &Context, mut process: Process) -> Process {
 }
 
 /// The same server with another database and, where given, another role (whose password, if any, does not apply).
-fn rewritten(url: &str, database: &str, role: Option<&str>) -> String {
+pub(crate) fn rewritten(url: &str, database: &str, role: Option<&str>) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
     let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     let authority = rest.split('/').next().unwrap_or(rest);

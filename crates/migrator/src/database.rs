@@ -1,5 +1,6 @@
 //! Sessions with the database: read-only ones for looking, guarded ones for applying, and the lock between migrators.
 
+use std::io::ErrorKind;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -53,11 +54,25 @@ pub(crate) async fn open(login: Login<'_>, access: Access) -> Result<PgConnectio
     let unreachable = |reason: String| Failure::Unreachable { variable: login.variable, reason };
     match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(unreachable(match error.as_database_error() {
-            Some(database) => message_of(database),
-            None => error.to_string(),
-        })),
+        Ok(Err(error)) => Err(unreachable(reason(&error))),
         Err(_) => Err(unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
+    }
+}
+
+/// Why nobody was let in, in words that lead to what is wrong with the way there.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => message_of(database.as_ref()),
+        // The handshake's own words come as an input error.
+        sqlx::Error::Io(error) if error.to_string().contains("certificate") => {
+            format!("{error} (its authority is in the file that `sslrootcert` or PGSSLROOTCERT names)")
+        }
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::NotFound => {
+            format!(
+                "its socket, or the file that `sslrootcert` or PGSSLROOTCERT names, is not there ({error})"
+            )
+        }
+        other => other.to_string(),
     }
 }
 

@@ -38,9 +38,10 @@ impl Address {
     }
 
     /// A server that listens in `directory`, whose superuser is `postgres`.
-    pub(crate) fn of_socket(directory: &Path) -> Self {
+    pub(crate) fn of_socket(directory: &Path, port: Option<u16>) -> Self {
         let host = format!("host={}", escaped(&directory.to_string_lossy()));
-        Self::new("postgres".to_owned(), "localhost".to_owned(), vec![host])
+        let server = port.map_or_else(|| "localhost".to_owned(), |port| format!("localhost:{port}"));
+        Self::new("postgres".to_owned(), server, vec![host])
     }
 
     /// Superuser, database `postgres`.
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_socket_is_a_parameter() {
-        let socket = Address::of_socket(Path::new("/tmp/spg"));
+        let socket = Address::of_socket(Path::new("/tmp/spg"), None);
         assert_eq!(socket.of("d", "app"), "postgres://app@localhost/d?host=%2Ftmp%2Fspg");
     }
 

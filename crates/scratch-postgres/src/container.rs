@@ -53,7 +53,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Holder, Address), Lack> 
 fn hold(options: &Options, task: Task) {
     match launch(options) {
         Ok((process, socket)) => {
-            task.serve(Address::of_socket(&socket));
+            task.serve(Address::of_socket(&socket, None));
             end(process);
         }
         Err(lack) => task.fail(lack),

@@ -30,5 +30,6 @@ mod session;
 pub use crate::container::{Announcement, EngineSource, HeldContainer};
 pub use crate::database::{Database, TestDatabase, test_database};
 pub use crate::error::{Error, Lack};
-pub use crate::options::{Options, Provider};
+pub use crate::local::lasting::Lasting;
+pub use crate::options::{Options, Provider, Tls};
 pub use crate::server::Server;

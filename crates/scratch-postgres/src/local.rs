@@ -3,6 +3,7 @@
 mod binaries;
 mod data;
 pub(crate) mod directory;
+pub(crate) mod lasting;
 mod postmaster;
 mod user;
 
@@ -34,7 +35,9 @@ fn hold(options: &Options, task: Task) {
         directory::reap(&directories);
         cache.iter().for_each(|cache| data::reap(cache));
     });
-    task.serve(Address::of_socket(&private.socket()));
+    // The socket's name holds the port, also where nothing else does.
+    let port = options.tls.as_ref().map(|it| it.port);
+    task.serve(Address::of_socket(&private.socket(), port));
     drop(postmaster);
     drop(private);
     drop(reaper.join());
@@ -45,9 +48,12 @@ fn launch(options: &Options) -> Result<(Private, Postmaster), Lack> {
     let launcher = Launcher::find(&options.search_path)?;
     let private = Private::create(&options.directories, launcher.user())?;
     let source = data::provide(&binaries, &launcher, options.cache.as_deref(), &private)?;
+    if let Some(tls) = &options.tls {
+        data::encrypt(&private, launcher.user(), tls)?;
+    }
     match Postmaster::start(&binaries, &launcher, &private) {
         Ok(postmaster) => Ok((private, postmaster)),
-        Err(_) if source == DataSource::Cache => {
+        Err(_) if source == DataSource::Cache && options.tls.is_none() => {
             // A copy that does not start is a broken original.
             options.cache.iter().for_each(|cache| data::forget(cache, &binaries));
             data::clear(&private)?;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use scratch_postgres::{Announcement, EngineSource, Error, HeldContainer, Options, Server};
+use scratch_postgres::{Announcement, EngineSource, Error, HeldContainer, Lasting, Options, Server};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -43,6 +43,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Starts a server that stays, in the first of the folders that has one or serves, and says where it is.
+    Keep {
+        /// Only one that is there already; where none is, the address is `null`.
+        #[arg(long)]
+        existing: bool,
+        #[arg(required = true)]
+        folders: Vec<PathBuf>,
+    },
+    /// Ends the servers of these folders, removes their data, and says which had some.
+    Drop {
+        #[arg(required = true)]
+        folders: Vec<PathBuf>,
+    },
     /// Holds a container for another process of this package.
     #[command(hide = true)]
     HoldContainer {
@@ -57,6 +70,9 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         None => serve(),
+        Some(Task::Keep { existing: true, folders }) => existing(&folders),
+        Some(Task::Keep { existing: false, folders }) => keep(&folders),
+        Some(Task::Drop { folders }) => remove(&folders),
         Some(Task::HoldContainer { directory, start_engine }) => {
             hold(&directory, if start_engine { EngineSource::Own } else { EngineSource::Given })
         }
@@ -97,6 +113,34 @@ async fn serve() -> Result<ExitCode, Error> {
     );
     end.wait().await;
     server.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn keep(folders: &[PathBuf]) -> Result<ExitCode, Error> {
+    let server = Lasting::start(&Options::from_env()?, folders);
+    kept(Some(server.map_err(|lack| Error::Environment(vec![lack]))?))
+}
+
+fn existing(folders: &[PathBuf]) -> Result<ExitCode, Error> {
+    let server = Lasting::existing(&Options::from_env()?, folders);
+    kept(server.map_err(|lack| Error::Environment(vec![lack]))?)
+}
+
+fn kept(server: Option<Lasting>) -> Result<ExitCode, Error> {
+    println!(
+        "{}",
+        serde_json::json!({
+            "admin_url": server.as_ref().map(Lasting::admin_url),
+            "folder": server.as_ref().map(|it| &it.folder),
+            "started": server.as_ref().is_some_and(|it| it.started),
+        })
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(folders: &[PathBuf]) -> Result<ExitCode, Error> {
+    let removed = Lasting::remove(folders).map_err(|lack| Error::Environment(vec![lack]))?;
+    println!("{}", serde_json::json!(removed));
     Ok(ExitCode::SUCCESS)
 }
 

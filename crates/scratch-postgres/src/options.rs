@@ -36,6 +36,8 @@ pub struct Options {
     pub provider: Option<Provider>,
     /// A server whose owner said that it may be used up: superuser, any database.
     pub url: Option<String>,
+    /// Also listens on loopback, with TLS and nothing else; only the local provider can.
+    pub tls: Option<Tls>,
     /// The wanted major version of Postgres.
     pub major: u32,
     /// Names the run in databases and containers: lower-case letters, digits and `_`.
@@ -56,6 +58,17 @@ pub struct Options {
     pub containers_conf: Option<PathBuf>,
     /// The `scratch-postgres` program, which holds containers; otherwise searched beside the running one.
     pub program: Option<PathBuf>,
+}
+
+/// How a server is reached with TLS.
+#[derive(Clone)]
+pub struct Tls {
+    /// The loopback port.
+    pub port: u16,
+    /// Its certificate, as PEM.
+    pub certificate: String,
+    /// The key that belongs to it, as PEM.
+    pub key: String,
 }
 
 impl Provider {
@@ -97,6 +110,7 @@ impl Options {
         Ok(Self {
             provider: get("XTASK_POSTGRES").map(|value| parse_provider(&value)).transpose()?,
             url: get("XTASK_POSTGRES_URL"),
+            tls: None,
             major: get("XTASK_POSTGRES_MAJOR").map_or(Ok(DEFAULT_MAJOR), |value| parse_major(&value))?,
             run_id: get("XTASK_RUN_ID").map_or_else(own_run_id, |value| identifier(&value)),
             image: get("XTASK_POSTGRES_IMAGE").map(parse_image).transpose()?,

@@ -178,7 +178,7 @@ fn command() -> Vec<String> {
 }
 
 async fn wait_until_ready(container: &ContainerAsync<GenericImage>, private: &Private) -> Result<(), Lack> {
-    let url = Address::of_socket(&private.socket()).admin().to_owned();
+    let url = Address::of_socket(&private.socket(), None).admin().to_owned();
     let serving = async {
         loop {
             if serves(&url).await.unwrap_or_default() {

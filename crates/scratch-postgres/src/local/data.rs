@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     time::Duration,
@@ -18,6 +18,7 @@ use crate::{
         lack,
         user::{Launcher, User},
     },
+    options::Tls,
 };
 
 /// Changes when what is stored changes: older copies are not used any more.
@@ -94,6 +95,24 @@ pub(super) fn provide(
         keep(&private.data(), &kept).unwrap_or_default();
     }
     Ok(DataSource::Fresh)
+}
+
+/// Has the server listen on loopback with TLS, and let nobody in there without.
+pub(super) fn encrypt(private: &Private, user: Option<User>, tls: &Tls) -> Result<(), Lack> {
+    let rules = "local all all trust\nhostssl all all samehost trust\n";
+    let files = [("server.crt", tls.certificate.as_str()), ("server.key", &tls.key), ("pg_hba.conf", rules)];
+    let written = files.into_iter().try_for_each(|(name, text)| {
+        let path = private.data().join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        user.map_or(Ok(()), |User { uid, gid }| chown(&path, Some(uid), Some(gid)))
+    });
+    let settings = format!("listen_addresses = 'localhost'\nport = {}\nssl = on\n", tls.port);
+    let configuration = private.data().join("postgresql.conf");
+    let appended = written
+        .and_then(|()| fs::OpenOptions::new().append(true).open(configuration))
+        .and_then(|mut file| file.write_all(settings.as_bytes()));
+    appended.map_err(|e| no_room(private, &e))
 }
 
 /// Empties the private data directory.

@@ -118,7 +118,7 @@ fn remove_if_free(path: &Path) {
 }
 
 /// Ends the server of a data directory. It is known by its working directory: its number may be another's by now.
-fn end_postmaster(data: &Path) {
+pub(super) fn end_postmaster(data: &Path) {
     let number = fs::read_to_string(data.join("postmaster.pid"))
         .ok()
         .and_then(|text| text.lines().next().and_then(|line| line.trim().parse().ok()));
@@ -137,7 +137,7 @@ fn end_postmaster(data: &Path) {
 }
 
 /// The place itself, or why it does not serve.
-fn suited(root: &Path, user: Option<User>) -> Result<PathBuf, String> {
+pub(super) fn suited(root: &Path, user: Option<User>) -> Result<PathBuf, String> {
     let root = fs::canonicalize(root).map_err(|e| format!("cannot be used ({e})"))?;
     let socket = root.join(format!("{PREFIX}12345678/s/.s.PGSQL.5432"));
     if socket.as_os_str().len() > SOCKET_PATH_MAX {

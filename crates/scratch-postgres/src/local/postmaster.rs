@@ -78,13 +78,20 @@ impl Drop for Postmaster {
     }
 }
 
+/// Whether the server of a data directory runs: it is known by its working directory.
+pub(super) fn runs(data: &Path) -> bool {
+    let told = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let number = told.lines().next().unwrap_or_default().trim();
+    !number.is_empty() && fs::read_link(format!("/proc/{number}/cwd")).is_ok_and(|cwd| cwd == data)
+}
+
 /// The last line of `postmaster.pid` is how the server tells those who started it.
-fn says_ready(data: &Path) -> bool {
+pub(super) fn says_ready(data: &Path) -> bool {
     let told = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     told.lines().nth(7).is_some_and(|status| status.trim() == "ready")
 }
 
-fn died(how: &str, log: &Path) -> Lack {
+pub(super) fn died(how: &str, log: &Path) -> Lack {
     let text = fs::read_to_string(log).unwrap_or_default();
     let fix = if text.contains("No space left on device") {
         "free 100 MB there, or set `XTASK_POSTGRES_DIR` to a place with room"

@@ -46,12 +46,22 @@ impl Launcher {
 
     /// A program of the server's. It gets the signal `at_death` when the calling thread ends, and none from a terminal.
     pub(super) fn command(&self, program: &Path, at_death: &str) -> Command {
+        self.with(&["--pdeathsig", at_death], program)
+    }
+
+    /// A program that goes on when the caller is gone.
+    pub(super) fn lasting(&self, program: &Path) -> Command {
+        self.with(&["--pdeathsig", "clear"], program)
+    }
+
+    fn with(&self, options: &[&str], program: &Path) -> Command {
         let mut command = Command::new(&self.setpriv);
         if let Some(User { uid, gid }) = self.user {
             command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--clear-groups");
         }
         command
-            .args(["--pdeathsig", at_death, "--"])
+            .args(options)
+            .arg("--")
             .arg(program)
             .env_clear()
             .envs([("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("PATH", "/usr/bin:/bin")])
