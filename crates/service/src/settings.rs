@@ -1,7 +1,7 @@
 //! Settings from the environment: one table per struct says name, default, unit and meaning of each.
 //!
 //! [`settings!`](crate::settings!) makes struct, table and reading out of the same lines, so none can say what another does not.
-//! A variable that is set but empty counts as not set. All faults are told at once, not one per start.
+//! A variable that is set but empty, or names an empty file, counts as not set. All faults are told at once, not one per start.
 
 mod kinds;
 
@@ -188,7 +188,10 @@ impl Reader {
             (Some(_), Some(_)) => Err(SettingError::Twice { name }),
             (direct, None) => Ok(direct),
             (None, Some(path)) => match std::fs::read_to_string(&path) {
-                Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
+                // As with a variable, empty counts as not set.
+                Ok(text) => {
+                    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|it| !it.is_empty()))
+                }
                 Err(error) => Err(SettingError::Unreadable { name, path, reason: error.kind().to_string() }),
             },
         }
