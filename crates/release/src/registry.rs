@@ -5,6 +5,7 @@
 
 mod auth;
 mod blobs;
+mod connect;
 mod error;
 mod manifests;
 mod patience;

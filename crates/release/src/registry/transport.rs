@@ -1,6 +1,6 @@
 //! One request to a registry: address, connection, credentials, redirects, and how an answer counts.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -9,17 +9,12 @@ use hyper::{
     body::Incoming,
     header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
 use super::{
     Options, RegistryError,
     auth::{Access, Action, Tokens},
+    connect::Connections,
     patience::Failure,
 };
 use crate::reference::Repository;
@@ -28,14 +23,12 @@ use crate::reference::Repository;
 const REDIRECTS_MAX: usize = 5;
 /// Bytes of an error's body that are looked at.
 const COMPLAINT_MAX: usize = 16 * 1024;
-/// How long an unused connection is kept: shorter than registries keep theirs.
-const UNUSED_MAX: Duration = Duration::from_secs(10);
 /// Where Docker Hub really is.
 const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
 /// Connections, and what was learnt about who may do what.
 pub(super) struct Transport {
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Connections,
     pub(super) options: Options,
     pub(super) tokens: Tokens,
 }
@@ -85,28 +78,7 @@ impl<'a> Call<'a> {
 
 impl Transport {
     pub(super) fn new(options: Options) -> Result<Self, RegistryError> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (_, _) = roots.add_parsable_certificates(found.certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| RegistryError::Authorities(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(options.limits.connect));
-        tcp.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(UNUSED_MAX)
-            .build(connector);
+        let http = Connections::new(options.limits.connect)?;
         Ok(Self { http, options, tokens: Tokens::default() })
     }
 
@@ -219,14 +191,14 @@ impl Transport {
         let authority = call.uri.authority().map_or("", |it| it.as_str());
         match timeout(patience, self.http.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.unanswered(authority, &error)),
+            Ok(Err(error)) => Err(self.unanswered(authority, &call.uri, &error)),
             Err(_) => {
                 Err(Failure::passing(format!("`{authority}` did not answer within {} s", patience.as_secs())))
             }
         }
     }
 
-    fn unanswered(&self, authority: &str, error: &hyper_util::client::legacy::Error) -> Failure {
+    fn unanswered(&self, authority: &str, uri: &Uri, error: &hyper_util::client::legacy::Error) -> Failure {
         let chain = chain(error);
         if chain.contains("invalid peer certificate") {
             let why = format!(
@@ -240,7 +212,8 @@ impl Transport {
             return strange(authority, why).into();
         }
         let doing = if error.is_connect() { "cannot be reached" } else { "closed the connection" };
-        Failure::passing(format!("`{authority}` {doing}: {chain}"))
+        let way = self.http.proxy_to(uri).map(|it| format!(" through the proxy `{it}`"));
+        Failure::passing(format!("`{authority}` {doing}{}: {chain}", way.unwrap_or_default()))
     }
 
     /// What an answer that is no success says.

@@ -8,7 +8,10 @@ use release::{
     verify::{self, Sbom},
 };
 
-use crate::world::{Real, client, push, tag};
+use crate::{
+    faults::{Fault, Faulty},
+    world::{Real, at, client, push, tag},
+};
 
 fn fallback(image: &release::Digest) -> At {
     tag(&format!("sha256-{}", image.hex()))
@@ -80,4 +83,29 @@ async fn nothing_is_attached_to_what_is_not_there() {
     let image = release::Digest::of(b"gone");
     let error = attach(&client(), &repository, &image, &Document::sbom("{}")).await.unwrap_err();
     assert!(error.to_string().ends_with("is not there: it was deleted, or never pushed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_with_the_referrers_api_keeps_the_list_itself() {
+    let real = Real::start();
+    let faulty = Faulty::before(&real.address).await;
+    let (client, repository) = (client(), at(&faulty.address));
+    let image = push(&client, &repository, "v1", "hello").await;
+    faulty.on(
+        "PUT",
+        "/manifests/sha256:",
+        1,
+        Fault::Answer(201, vec![("oci-subject", image.to_string())], ""),
+    );
+    attach(&client, &repository, &image, &Document::sbom("{}")).await.unwrap();
+    assert_eq!(client.resolve(&repository, &fallback(&image)).await.unwrap(), None);
+
+    let entry =
+        |kind: &str| format!(r#"{{"mediaType":"x","digest":"{image}","size":2,"artifactType":"{kind}"}}"#);
+    let list = format!(r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#, entry("a/b"), entry("c/d"));
+    faulty.on("GET", "/referrers/sha256:", 2, Fault::Answer(200, Vec::new(), list.leak()));
+    assert_eq!(client.referrers(&repository, &image, None).await.unwrap().len(), 2);
+    let found = client.referrers(&repository, &image, Some("c/d")).await.unwrap();
+    assert_eq!(found[0].artifact_type.as_deref(), Some("c/d"));
+    assert_eq!(found.len(), 1);
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     record,
-    world::{Real, USER, Users, client_with, hasty, login, push},
+    world::{Real, Tunnels, USER, Users, client_with, hasty, login, push},
 };
 
 /// A folder in which commands are given, and the environment of each.
@@ -198,4 +198,38 @@ async fn a_record_is_signed_attached_fetched_and_every_image_of_it_verified() {
     assert_eq!(said.code, Some(1));
     assert!(said.stderr.contains("has the label `dev.slipway.fingerprint` not at all"), "{}", said.stderr);
     drop(world.real);
+}
+
+#[test]
+fn a_registry_is_reached_through_the_hosts_proxy_and_trusted_by_its_private_authority() {
+    let real = Real::with_tls();
+    let tunnels = Tunnels::to(&real.address);
+    let mut desk = Desk::new();
+    desk.environment.push(("HTTPS_PROXY", format!("http://proxy-user:proxy-word@{}", tunnels.address)));
+    let resolve = ["resolve", "registry.example/team/gateway:v1"];
+    let said = desk.says(&resolve);
+    assert_eq!(said.code, Some(3));
+    assert!(said.stderr.contains("its certificate is not trusted here"), "{}", said.stderr);
+    assert!(!said.stderr.contains("proxy-word"), "{}", said.stderr);
+    desk.environment.push(("SSL_CERT_FILE", real.folder.path().join("ca.pem").display().to_string()));
+    assert_eq!(desk.does(&resolve), Value::Null);
+    let asked = tunnels.asked.lock().unwrap().clone();
+    assert!(asked[0].starts_with("connect registry.example:443 "), "{}", asked[0]);
+    assert!(asked[0].contains("proxy-authorization: basic "), "{}", asked[0]);
+}
+
+#[test]
+fn a_registry_without_tls_is_spoken_to_only_where_it_is_named() {
+    let real = Real::start();
+    let tunnels = Tunnels::to(&real.address);
+    let mut desk = Desk::new();
+    desk.environment.push(("HTTPS_PROXY", format!("http://{}", tunnels.address)));
+    let said = desk.says(&["resolve", "registry.example/team/gateway:v1"]);
+    assert_eq!(said.code, Some(3));
+    let advice = "it does not speak TLS; `--insecure-registry registry.example` lets it be asked without";
+    assert!(said.stderr.contains(advice), "{}", said.stderr);
+    // Loopback needs neither a proxy nor to be named.
+    let asked = tunnels.asked.lock().unwrap().len();
+    assert_eq!(desk.does(&["resolve", &format!("{}/team/gateway:v1", real.address)]), Value::Null);
+    assert_eq!(tunnels.asked.lock().unwrap().len(), asked);
 }

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -56,7 +58,11 @@ impl Real {
             fs::write(&file, format!("{USER}:{}\n", bcrypt(password))).unwrap();
             text.push_str(&format!("auth: {{ htpasswd: {{ realm: it, path: {} }} }}\n", file.display()));
         }
-        fs::write(folder.path().join("config.yml"), text).unwrap();
+        Self::serve(folder, address, &text)
+    }
+
+    fn serve(folder: TempDir, address: String, settings: &str) -> Self {
+        fs::write(folder.path().join("config.yml"), settings).unwrap();
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(folder.path().join("config.yml"));
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -68,6 +74,33 @@ impl Real {
             thread::sleep(Duration::from_millis(20));
         }
         real
+    }
+
+    /// A registry that speaks TLS as `registry.example`, with a certificate of an authority of its own in `ca.pem`.
+    pub(crate) fn with_tls() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for arguments in [
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2",
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout it.key -out it.csr -subj /CN=it \
+             -addext subjectAltName=DNS:registry.example",
+            "x509 -req -in it.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out it.pem -days 2 -copy_extensions copy",
+        ] {
+            let mut command = Command::new("openssl");
+            let output =
+                command.args(arguments.split_whitespace()).current_dir(folder.path()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let at = |file: &str| folder.path().join(file).display().to_string();
+        let text = format!(
+            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\n\
+             http: {{ addr: \"{address}\", tls: {{ certificate: {}, key: {} }} }}\n",
+            at("data"),
+            at("it.pem"),
+            at("it.key")
+        );
+        Self::serve(folder, address, &text)
     }
 
     pub(crate) fn repository(&self) -> Repository {
@@ -181,4 +214,40 @@ pub(crate) fn skopeo(arguments: &[&str]) -> (bool, String, String) {
     let output = output.expect("`cargo xtask test --setup` installs skopeo");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+/// A proxy that takes every `CONNECT` to one address, and what it was asked.
+pub(crate) struct Tunnels {
+    pub(crate) address: String,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tunnels {
+    pub(crate) fn to(upstream: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, upstream) = (listener.local_addr().unwrap().to_string(), upstream.to_owned());
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let noted = Arc::clone(&asked);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && (&client).read_exact(&mut byte).is_ok() {
+                    head.extend(byte);
+                }
+                noted.lock().unwrap().push(String::from_utf8_lossy(&head).to_lowercase());
+                let server = TcpStream::connect(&upstream).unwrap();
+                (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                for (mut from, mut to) in
+                    [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+                {
+                    thread::spawn(move || {
+                        std::io::copy(&mut from, &mut to).ok();
+                        to.shutdown(Shutdown::Write).ok();
+                    });
+                }
+            }
+        });
+        Self { address, asked }
+    }
 }
