@@ -95,6 +95,8 @@ pub(crate) struct Migrations {
 pub(crate) struct Images {
     /// The most that one image may take on disk, in megabytes of 1,000,000 bytes.
     pub(crate) max_size_mb: u64,
+    /// The most that all images may take together, what they share counted once; without it nothing is judged.
+    pub(crate) max_together_mb: Option<u64>,
     /// The public images that the Containerfile starts from, by name of the base.
     pub(crate) bases: BTreeMap<String, Base>,
 }
@@ -107,6 +109,8 @@ pub(crate) struct Base {
     pub(crate) image: String,
     /// The build argument that hands it to the Containerfile; without one it is not used in builds.
     pub(crate) argument: Option<String>,
+    /// What the genuine image's manifest is, such as `sha256:…`; it is pulled by this, and checked.
+    pub(crate) digest: Option<String>,
 }
 
 /// How the tests run.
@@ -227,7 +231,7 @@ impl Default for Migrations {
 
 impl Default for Images {
     fn default() -> Self {
-        Self { max_size_mb: 40, bases: BTreeMap::new() }
+        Self { max_size_mb: 40, max_together_mb: None, bases: BTreeMap::new() }
     }
 }
 

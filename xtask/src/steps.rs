@@ -9,7 +9,7 @@ pub(crate) mod deny;
 mod fmt;
 mod house;
 pub(crate) mod migrations;
-mod secrets;
+pub(crate) mod secrets;
 pub(crate) mod sqlx;
 pub(crate) mod test;
 mod workflows;

@@ -149,7 +149,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     tool("cc",               "links what cargo builds",                       &[Use::Build],            Probe::Programs(&["cc"]),                                                     packages(&["gcc", "libc6-dev"])),
     tool("ca-certificates",  "lets cargo trust the registry",                 &[Use::Build],            Probe::OneOf(CERTIFICATES),                                                   packages(&["ca-certificates"])),
     tool("rustfmt",          "formats the sources",                           &[Use::Step("fmt")],      Probe::Toolchain(&["cargo-fmt", "rustfmt"]),                                  Source::Component("rustfmt")),
-    tool("ripsecrets",       "looks for credentials",                         &[Use::Step("secrets")],  Probe::Pinned,                                                                Source::Crate(RIPSECRETS)),
+    tool("ripsecrets",       "looks for credentials",                         &[Use::Step("secrets"), Use::Step("images")], Probe::Pinned,                                                                Source::Crate(RIPSECRETS)),
     tool("cargo-deny",       "judges licences, sources and advisories",       &[Use::Step("deny")],     Probe::Pinned,                                                                Source::Crate(DENY)),
     tool("clippy",           "finds mistakes that compile",                   &[Use::Step("clippy")],   Probe::Toolchain(&["cargo-clippy", "clippy-driver"]),                         Source::Component("clippy")),
     tool("cargo-nextest",    "runs the tests",                                &[Use::Step("test")],     Probe::Pinned,                                                                Source::Crate(NEXTEST)),

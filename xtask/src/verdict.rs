@@ -165,7 +165,7 @@ impl<'a> Verdicts<'a> {
             Err(reason) => return Decision::Run { reason, key: None },
         };
         match store::find(self.cx, step.name, &key) {
-            Some(kept) if images::exist(self.cx, &kept.images) => {
+            Some(kept) if images::hold(self.cx, &kept.images) => {
                 Decision::Hit(Box::new(hit(self.cx, step, kept)))
             }
             Some(_) => Decision::Run { reason: "an image of its last run is gone".into(), key: Some(key) },

@@ -1,85 +1,95 @@
 //! Builds every image from one compile, and keeps in the store what the next build can use, and no more.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs};
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
-    bases::{self, Missing},
-    containerfile::{self, FILE, Stage},
+    bases::{self, Found, Missing},
+    containerfile::{Containerfile, FILE, Stage},
+    finish::{self, FINGERPRINT, Labels, Unfinished},
+    origin::{Origin, Origins},
+    policy,
+    record::{Record, Recorded},
     registry, storage,
     unfinished::Building,
 };
 use crate::{
     context::Context,
-    outcome::{Finding, StepError},
+    outcome::{Finding, Level, StepError},
     podman::{Podman, refused},
     process::{Finished, Log, Process},
     services::Service,
 };
 
-/// What this checkout built last, below `target/xtask`.
-const BUILT_FILE: &str = "images.json";
 /// What podman says when an image goes away that it was just looking at, and how often a build is tried then.
 const LOST: &[&str] = &["layer not known", "image not known", "identifier is not an image"];
 const ATTEMPTS: u32 = 3;
 /// How many lines of a failed build are shown.
 const SHOWN_LINES: usize = 60;
 /// Layers that nothing names any more are removed once no build can be about to use them.
-const LEFT_OVER: &[&str] =
-    &["image", "prune", "--force", "--filter", "label=dev.slipway.stage", "--filter", "until=1h"];
+const LEFT_OVER: &[&str] = &["image", "prune", "--force", "--filter", "label=dev.slipway.stage"];
+/// What all builds have in common. Every file of a layer has one time, so that a layer is what is in it: a build without a
+/// cache makes the same one.
+const FIXED: &[&str] =
+    &["build", "--format=docker", "--network=none", "--security-opt=label=disable", "--timestamp=946684800"];
 
 /// An image of this workspace.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
     pub(super) service: Service,
-    /// Name and tag; the tag is the beginning of the image's own id.
-    pub(super) reference: String,
+    pub(super) recorded: Recorded,
     /// The line of the Containerfile that begins its target.
     pub(super) line: u32,
-    /// Whether it has a health check; known once it was looked into.
-    pub(super) tells_health: bool,
 }
 
 /// How a build ended that podman could carry out.
 #[derive(Debug)]
 pub(super) enum Built {
-    All(Vec<Image>),
+    /// With what is to be said of the bases.
+    All(Vec<Image>, Vec<Finding>),
     /// The Containerfile or what it compiles is at fault.
-    Failed {
-        finding: Finding,
-        output: String,
-    },
+    Failed { findings: Vec<Finding>, output: String },
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Kept {
-    references: Vec<String>,
-    /// Names of before that are still to be taken away.
+/// What is to become of one service.
+struct Plan<'a> {
+    service: &'a Service,
+    stage: &'a Stage,
+    origin: Origin,
+    labels: Labels,
+    stand_in_base: bool,
+    state: State,
+}
+
+enum State {
+    /// The store has it as it shall be, under this id.
+    There(String),
+    /// What it is made of is in the store, with other labels.
+    Relabel(String),
+    Build,
+}
+
+/// An image of the store that says what it was made of.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
     #[serde(default)]
-    older: Vec<String>,
+    labels: Option<BTreeMap<String, String>>,
 }
 
-impl Kept {
-    fn read(cx: &Context) -> Self {
-        let text = fs::read(cx.target().join(BUILT_FILE)).ok();
-        text.and_then(|it| serde_json::from_slice(&it).ok()).unwrap_or_default()
-    }
-
-    fn write(&self, cx: &Context) -> anyhow::Result<()> {
-        let path = cx.target().join(BUILT_FILE);
-        let text = serde_json::to_vec(self).context("cannot spell the images")?;
-        fs::write(&path, text).with_context(|| format!("cannot write `{}`", cx.shown(&path)))
-    }
+/// Builds for one run: what the builds begin with, and how.
+struct Builder<'a> {
+    cx: &'a Context,
+    podman: &'a Podman,
+    log: &'a Log,
+    file: Containerfile,
+    bases: Vec<Found>,
 }
 
-/// Names of the images that this checkout built last.
-pub(super) fn references(cx: &Context) -> Vec<String> {
-    Kept::read(cx).references
-}
-
-/// Builds the image of each service.
+/// Sees to the image of each service: takes it from the store where that has one of the same fingerprint, else builds it.
 ///
 /// # Errors
 /// When the environment lacks a base, a dependency or disk space.
@@ -89,59 +99,216 @@ pub(super) fn all(
     log: &Log,
     services: &[Service],
 ) -> Result<Built, StepError> {
-    let stages = containerfile::stages(&cx.root);
-    let begins = |image: &str| stages.iter().find(|it| it.name == image).map(|it| it.line);
-    let mut targets = Vec::new();
-    for service in services {
-        let Some(line) = begins(&service.manifest.image) else {
-            return Ok(without_target(service, &stages));
-        };
-        targets.push((service, line));
+    let file = Containerfile::read(&cx.root);
+    let without = services.iter().find(|it| file.stage(&it.manifest.image).is_none());
+    if let Some(service) = without {
+        let findings = vec![policy::without_target(service, &file)];
+        return Ok(Built::Failed { findings, output: String::new() });
     }
-    let build = command(cx, podman, log)?;
-    let _building = Building::begin(cx, podman)?;
+    let (bases, findings) = found_bases(cx, podman, log)?;
+    if findings.iter().any(|it| it.level == Level::Error) {
+        return Ok(Built::Failed { findings, output: String::new() });
+    }
+    let builder = Builder { cx, podman, log, file, bases };
+    let plans = builder.plans(services)?;
     let building = storage::shared(&storage::folder(), log)?;
-    let mut images = Vec::new();
-    for (service, line) in targets {
-        let target = &service.manifest.image;
-        let id = cx.target().join(format!("{target}.id"));
-        let file = format!("--iidfile={}", id.display());
-        let finished = carried_out(&build.clone().args([&file, "--target", target, "."]), log)?;
-        if !finished.success() {
-            return failed(target, Some(line), &finished);
-        }
-        let reference = named(cx, podman, log, service, &id)?;
-        images.push(Image { service: service.clone(), reference, line, tells_health: true });
-    }
-    let references: Vec<String> = images.iter().map(|it| it.reference.clone()).collect();
-    if references == Kept::read(cx).references {
-        return Ok(Built::All(images));
-    }
-    let names: Vec<&str> = services.iter().map(|it| it.manifest.image.as_str()).collect();
-    for stage in containerfile::worth_keeping(&stages, &names) {
-        let tag = format!("--tag=localhost/{}/stage-{stage}:cache", workspace(cx));
-        let finished = carried_out(&build.clone().args([&tag, "--target", stage, "."]), log)?;
-        if !finished.success() {
-            return failed(stage, begins(stage), &finished);
-        }
-    }
+    let made = match builder.made(&plans)? {
+        Ok(made) => made,
+        Err(failed) => return Ok(failed),
+    };
     drop(building);
-    forget_older(cx, podman, log, references)?;
-    Ok(Built::All(images))
+    let before = Record::read(cx);
+    let image = |(plan, made): (&Plan<'_>, finish::Finished)| Image {
+        service: plan.service.clone(),
+        recorded: recorded(cx, plan, made, &before),
+        line: plan.stage.line,
+    };
+    let images: Vec<Image> = plans.iter().zip(made).map(image).collect();
+    forget_older(cx, podman, log, &before, &images)?;
+    Ok(Built::All(images, findings))
+}
+
+impl Builder<'_> {
+    /// What is to become of each service.
+    fn plans<'p>(&'p self, services: &'p [Service]) -> Result<Vec<Plan<'p>>, StepError> {
+        let origins = Origins::read(self.cx);
+        let there = there(self.cx, self.podman, self.log)?;
+        let plan = |service: &'p Service| {
+            let stage = self.file.stage(&service.manifest.image)?;
+            let bases: Vec<Found> = used(&self.file, stage, &self.bases);
+            let origin = origins.of(service, &bases, FIXED);
+            let labels = finish::labels(self.cx, service, &origin, &bases);
+            let state = state(&origin, &labels, &there);
+            let stand_in_base = bases.iter().any(|it| it.stand_in);
+            Some(Plan { service, stage, origin, labels, stand_in_base, state })
+        };
+        Ok(services.iter().filter_map(plan).collect())
+    }
+
+    /// Builds what is not there, gives labels to what needs them, and names all of it.
+    fn made(&self, plans: &[Plan<'_>]) -> Result<Result<Vec<finish::Finished>, Built>, StepError> {
+        let contents = match self.contents(plans)? {
+            Ok(contents) => contents,
+            Err(failed) => return Ok(Err(failed)),
+        };
+        let name = |plan: &Plan<'_>| format!("localhost/{}/{}", workspace(self.cx), plan.service.name);
+        let mut unfinished = Vec::new();
+        for (plan, content) in plans.iter().zip(contents) {
+            let Some(id) = content else { continue };
+            let (labels, made_s) = (plan.labels.clone(), plan.origin.committed_s);
+            unfinished.push(Unfinished { id, name: name(plan), labels, made_s });
+        }
+        let mut finished = finish::finish(self.cx, self.podman, self.log, &unfinished)?.into_iter();
+        let known = Record::read(self.cx).references();
+        let mut made = Vec::new();
+        for plan in plans {
+            let State::There(id) = &plan.state else {
+                made.extend(finished.next());
+                continue;
+            };
+            let reference = format!("{}:{}", name(plan), id.get(..12).unwrap_or(id));
+            if !known.contains(&reference) {
+                self.podman.answer(self.cx, self.log, &["tag", id, &reference])?;
+            }
+            made.push(finish::Finished { id: format!("sha256:{id}"), reference });
+        }
+        Ok(Ok(made))
+    }
+
+    /// The id of what each image is to be finished from; nothing for those that are there.
+    fn contents(&self, plans: &[Plan<'_>]) -> Result<Result<Vec<Option<String>>, Built>, StepError> {
+        let mut contents = Vec::new();
+        if !plans.iter().any(|it| matches!(it.state, State::Build)) {
+            contents.extend(plans.iter().map(|it| match &it.state {
+                State::Relabel(id) => Some(id.clone()),
+                _ => None,
+            }));
+            return Ok(Ok(contents));
+        }
+        let _building = Building::begin(self.cx, self.podman)?;
+        let build = with_bases(self.cx, self.podman, self.log, &self.bases)?;
+        for plan in plans {
+            let id = match &plan.state {
+                State::There(_) => None,
+                State::Relabel(id) => Some(id.clone()),
+                State::Build => match self.one(&build, plan.stage)? {
+                    Ok(id) => Some(id),
+                    Err(failed) => return Ok(Err(failed)),
+                },
+            };
+            contents.push(id);
+        }
+        let names: Vec<&str> = plans.iter().map(|it| it.stage.name.as_str()).collect();
+        for stage in self.file.worth_keeping(&names).iter().filter_map(|it| self.file.stage(it)) {
+            if let Err(failed) = self.one(&build, stage)? {
+                return Ok(Err(failed));
+            }
+        }
+        Ok(Ok(contents))
+    }
+
+    /// Builds one stage, gives it the name that keeps it in the store, and returns its id.
+    fn one(&self, build: &Process, stage: &Stage) -> Result<Result<String, Built>, StepError> {
+        let path = self.cx.target().join(format!("{}.id", stage.name));
+        let (file, tag) = (format!("--iidfile={}", path.display()), kept(self.cx, &stage.name));
+        let build = build.clone().args(["--tag", &tag, &file, "--target", &stage.name, "."]);
+        let finished = carried_out(&build, self.log)?;
+        if !finished.success() {
+            return Ok(Err(failed(&stage.name, Some(stage.line), &finished)?));
+        }
+        let id =
+            fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", self.cx.shown(&path)))?;
+        fs::remove_file(&path).ok();
+        Ok(Ok(id.trim().trim_start_matches("sha256:").to_owned()))
+    }
+}
+
+/// The store's images that say what they were made of, in one question.
+fn there(cx: &Context, podman: &Podman, log: &Log) -> Result<Vec<Listed>, StepError> {
+    let filter = format!("label={FINGERPRINT}");
+    let text = podman.answer(cx, log, &["images", "--no-trunc", "--filter", &filter, "--format=json"])?;
+    Ok(serde_json::from_str(&text).context("cannot read podman's list of images")?)
+}
+
+fn state(origin: &Origin, labels: &Labels, there: &[Listed]) -> State {
+    let Some(fingerprint) = &origin.fingerprint else { return State::Build };
+    let label = |it: &Listed, key: &str| it.labels.as_ref().and_then(|it| it.get(key)).cloned();
+    let mut same = there.iter().filter(|it| label(it, FINGERPRINT).as_ref() == Some(fingerprint)).peekable();
+    let says = |it: &&Listed| labels.iter().all(|(key, value)| label(it, key).as_ref() == Some(value));
+    let any = same.peek().map(|it| it.id.clone());
+    let id = |id: &str| id.trim_start_matches("sha256:").to_owned();
+    match (same.find(says), any) {
+        (Some(it), _) => State::There(id(&it.id)),
+        (None, Some(any)) => State::Relabel(id(&any)),
+        (None, None) => State::Build,
+    }
+}
+
+fn recorded(cx: &Context, plan: &Plan<'_>, made: finish::Finished, before: &Record) -> Recorded {
+    // What was found out of the very same image still holds.
+    let known = before.of(&plan.service.name).filter(|it| it.id == made.id).cloned().unwrap_or_default();
+    Recorded {
+        service: plan.service.name.clone(),
+        target: plan.stage.name.clone(),
+        reference: made.reference,
+        id: made.id,
+        fingerprint: plan.origin.fingerprint.clone(),
+        revision: plan.origin.revision.clone(),
+        version: finish::version(cx, plan.service),
+        stand_in_base: plan.stand_in_base,
+        ..known
+    }
+}
+
+/// The bases that go into builds, and what is to be said of them.
+fn found_bases(cx: &Context, podman: &Podman, log: &Log) -> Result<(Vec<Found>, Vec<Finding>), StepError> {
+    let (mut all, mut findings) = (Vec::new(), Vec::new());
+    for base in cx.config.images.bases.values().filter(|it| it.argument.is_some()) {
+        let found = bases::find(cx, podman, log, base, Missing::Tell)?;
+        findings.extend(found.judged(cx, base));
+        all.push(found);
+    }
+    Ok((all, findings))
+}
+
+/// The bases that a target is made of.
+fn used(file: &Containerfile, stage: &Stage, bases: &[Found]) -> Vec<Found> {
+    let needed = file.needed(stage);
+    let names = |found: &Found, text: &str| {
+        text.contains(found.name.as_str())
+            || found.argument.as_ref().is_some_and(|it| text.contains(it.as_str()))
+    };
+    let uses = |found: &&Found| {
+        let sources =
+            |it: &&Stage| it.instructions.iter().filter_map(|it| it.source()).any(|it| names(found, it));
+        needed.iter().any(|it| names(found, &it.parent) || sources(it))
+    };
+    bases.iter().filter(uses).cloned().collect()
 }
 
 /// What all builds of a run have in common: bases, cargo's sources, no network.
 pub(super) fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Process, StepError> {
+    with_bases(cx, podman, log, &found_bases(cx, podman, log)?.0)
+}
+
+pub(super) fn with_bases(
+    cx: &Context,
+    podman: &Podman,
+    log: &Log,
+    bases: &[Found],
+) -> Result<Process, StepError> {
     let mut arguments = Vec::new();
-    for base in cx.config.images.bases.values().filter(|it| it.argument.is_some()) {
-        let found = bases::find(cx, podman, log, base, Missing::Tell)?;
-        if let Some(argument) = found.argument {
-            arguments.push(format!("--build-arg={argument}={}", found.reference));
-        }
+    for found in bases {
+        let argument = found.argument.iter().map(|it| format!("--build-arg={it}={}", found.reference));
+        arguments.extend(argument);
     }
     arguments.extend(registry::mounts(cx, log)?.iter().map(|it| format!("--volume={it}")));
-    let fixed = ["build", "--format=docker", "--network=none", "--security-opt=label=disable"];
-    Ok(podman.process(cx).args(fixed).args([format!("--file={FILE}")]).args(arguments).log(log))
+    Ok(podman.process(cx).args(FIXED).args([format!("--file={FILE}")]).args(arguments).log(log))
+}
+
+/// The name that keeps a stage in the store, with all that it was made of.
+fn kept(cx: &Context, stage: &str) -> String {
+    format!("localhost/{}/stage-{stage}:cache", workspace(cx))
 }
 
 /// Runs a build, once more when somebody else removed an image from the store while podman was reading it.
@@ -156,58 +323,31 @@ fn carried_out(build: &Process, log: &Log) -> Result<Finished, StepError> {
     Ok(build.run()?)
 }
 
-/// Gives a built image its name: a content's own, so that it never means another one.
-fn named(
+/// Takes away the names that this checkout gave before and nothing runs, and the layers that no name leads to.
+fn forget_older(
     cx: &Context,
     podman: &Podman,
     log: &Log,
-    service: &Service,
-    id_file: &PathBuf,
-) -> Result<String, StepError> {
-    let id = fs::read_to_string(id_file).with_context(|| format!("cannot read `{}`", cx.shown(id_file)))?;
-    fs::remove_file(id_file).ok();
-    let id = id.trim();
-    let short = id.trim_start_matches("sha256:").get(..12).unwrap_or(id);
-    let reference = format!("localhost/{}/{}:{short}", workspace(cx), service.name);
-    podman.answer(cx, log, &["tag", id, &reference])?;
-    Ok(reference)
-}
-
-/// Takes away the names that this checkout gave before and nothing runs, and the layers that no name leads to.
-fn forget_older(cx: &Context, podman: &Podman, log: &Log, references: Vec<String>) -> Result<(), StepError> {
-    let before = Kept::read(cx);
-    let mut older: Vec<String> = before.older.into_iter().chain(before.references).collect();
-    older.retain(|it| !references.contains(it));
+    before: &Record,
+    images: &[Image],
+) -> Result<(), StepError> {
+    let images: Vec<Recorded> = images.iter().map(|it| it.recorded.clone()).collect();
+    let is_current = |name: &String| images.iter().any(|it| it.reference == *name);
+    let mut older: Vec<String> = before.older.iter().cloned().chain(before.references()).collect();
+    older.retain(|it| !is_current(it));
     match storage::alone(&storage::folder()) {
-        Some(_alone) => {
+        Some(_alone) if !older.is_empty() => {
             for old in older.drain(..) {
                 // An image that somebody runs stays.
                 podman.process(cx).args(["rmi", &old]).log(log).run()?;
             }
             podman.process(cx).args(LEFT_OVER).log(log).run()?;
         }
+        Some(_) => {}
         None => log.line("somebody else builds: older images stay until the next run"),
     }
-    Kept { references, older }.write(cx)?;
+    Record::new(images, older).write(cx)?;
     Ok(())
-}
-
-fn without_target(service: &Service, stages: &[Stage]) -> Built {
-    let known: Vec<&str> = stages.iter().map(|it| it.name.as_str()).collect();
-    let message = format!(
-        "the Containerfile has no target `{}` for `{}`; it has `{}`",
-        service.manifest.image,
-        service.name,
-        known.join("`, `")
-    );
-    let fix = format!(
-        "add `FROM runtime AS {}`, or correct `image` in the crate's manifest",
-        service.manifest.image
-    );
-    Built::Failed {
-        finding: Finding::error("image-build-failed", message).at(FILE, None).fix(fix),
-        output: String::new(),
-    }
 }
 
 /// A full disk and a podman that cannot work are the environment's fault; everything else is the build's.
@@ -221,7 +361,7 @@ fn failed(target: &str, line: Option<u32>, finished: &Finished) -> Result<Built,
     }
     let message = format!("the target `{target}` cannot be built");
     let finding = Finding::error("image-build-failed", message).at(FILE, line);
-    Ok(Built::Failed { finding, output: relevant(&finished.stdout, &finished.stderr) })
+    Ok(Built::Failed { findings: vec![finding], output: relevant(&finished.stdout, &finished.stderr) })
 }
 
 /// From the first error on; podman repeats whole instructions, which are cut.

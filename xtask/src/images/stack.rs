@@ -1,8 +1,6 @@
 //! The whole stack from the built images: everything starts, turns healthy, notices what it loses, and stops on TERM.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::time::Duration;
+use std::{collections::BTreeSet, fs::File, io::Read as _, time::Duration};
 
 use anyhow::Context as _;
 
@@ -46,10 +44,34 @@ struct Stack<'a> {
     /// What services have for the secrets that they share.
     secret: String,
     running: Vec<(&'a Image, Container)>,
+    /// The services that are judged; the others are started because those need them.
+    due: &'a BTreeSet<String>,
     findings: Vec<Finding>,
 }
 
-/// Starts every image for real and returns what does not hold.
+/// The named services and those that they cannot be started without: what they forward to, and where a database is in
+/// play the jobs that prepare it.
+pub(super) fn with<'s>(
+    services: impl Iterator<Item = &'s Service> + Clone,
+    names: impl IntoIterator<Item = &'s str>,
+) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let mut waiting: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    while let Some(name) = waiting.pop() {
+        let Some(service) = services.clone().find(|it| it.name == name) else { continue };
+        if !found.insert(name) {
+            continue;
+        }
+        waiting.extend(service.manifest.upstream.iter().map(|it| it.service.clone()));
+        if service.manifest.database_role.is_some() {
+            let jobs = services.clone().filter(|it| it.manifest.kind == Kind::Job);
+            waiting.extend(jobs.map(|it| it.name.clone()));
+        }
+    }
+    found
+}
+
+/// Starts for real the images that are due, with those that they need, and returns what does not hold.
 ///
 /// # Errors
 /// When there is no database to be had, or podman cannot start a container.
@@ -58,13 +80,17 @@ pub(super) fn judge(
     podman: &Podman,
     log: &Log,
     images: &[Image],
+    due: &BTreeSet<String>,
 ) -> Result<Vec<Finding>, StepError> {
+    let needed = with(images.iter().map(|it| &it.service), due.iter().map(String::as_str));
+    let images: Vec<&Image> = images.iter().filter(|it| needed.contains(&it.service.name)).collect();
     let containers = Containers::new(cx, podman, log)?;
     let wanted = images.iter().any(|it| it.service.manifest.database_role.is_some());
     let database = if wanted { Some(Database::start(cx, log)?) } else { None };
     let secret = random()?;
-    let mut stack = Stack { cx, containers, database, secret, running: Vec::new(), findings: Vec::new() };
-    if stack.start_all(images)? {
+    let findings = Vec::new();
+    let mut stack = Stack { cx, containers, database, secret, running: Vec::new(), due, findings };
+    if stack.start_all(&images)? {
         stack.without_database()?;
     }
     stack.stop_all()?;
@@ -96,19 +122,20 @@ impl Database {
 
 impl<'a> Stack<'a> {
     /// Starts all, in order; false when one does not become what it should.
-    fn start_all(&mut self, images: &'a [Image]) -> Result<bool, StepError> {
+    fn start_all(&mut self, images: &[&'a Image]) -> Result<bool, StepError> {
         let mut all = true;
-        for image in images {
+        for image in images.iter().copied() {
             let service = &image.service;
             let variables = self.variables(service);
-            let container = match self.containers.start(&service.name, &image.reference, &variables)? {
-                Started::Yes(container) => container,
-                Started::No(why) => {
-                    let message = format!("the image of `{}` cannot be started: {why}", service.name);
-                    self.findings.push(Finding::error("image-not-ready", message).at(FILE, image.line));
-                    return Ok(false);
-                }
-            };
+            let container =
+                match self.containers.start(&service.name, &image.recorded.reference, &variables)? {
+                    Started::Yes(container) => container,
+                    Started::No(why) => {
+                        let message = format!("the image of `{}` cannot be started: {why}", service.name);
+                        self.findings.push(Finding::error("image-not-ready", message).at(FILE, image.line));
+                        return Ok(false);
+                    }
+                };
             let works = match service.manifest.kind {
                 Kind::Job => self.job_ends(image, &container)?,
                 Kind::Service => self.turns_healthy(image, &container)?,
@@ -138,10 +165,6 @@ impl<'a> Stack<'a> {
     }
 
     fn turns_healthy(&mut self, image: &Image, container: &Container) -> Result<bool, StepError> {
-        if !image.tells_health {
-            // Told already, by its own code.
-            return Ok(false);
-        }
         if !self.containers.becomes(container, Health::Healthy, READY_TIME)? {
             let how = format!("does not turn healthy within {} s of its start", READY_TIME.as_secs());
             self.not_ready(image, container, &how)?;
@@ -166,7 +189,10 @@ impl<'a> Stack<'a> {
     fn without_database(&mut self) -> Result<(), StepError> {
         let Some(database) = &self.database else { return Ok(()) };
         let running = self.running.clone();
-        let with = |it: &&(&Image, Container)| it.0.service.manifest.database_role.is_some();
+        let due = self.due;
+        let with = |it: &&(&Image, Container)| {
+            it.0.service.manifest.database_role.is_some() && due.contains(&it.0.service.name)
+        };
         database.relay.cut();
         for (image, container) in running.iter().filter(with) {
             if !self.containers.becomes(container, Health::Unhealthy, NOTICE_TIME)? {
@@ -191,12 +217,13 @@ impl<'a> Stack<'a> {
         let running = std::mem::take(&mut self.running);
         for (index, (image, container)) in running.iter().enumerate() {
             let ended = self.containers.terminate(container, STOP_TIME)?;
-            if ended != Some(0) {
+            if ended != Some(0) && self.due.contains(&image.service.name) {
                 self.ignores_term(image, ended);
             }
             let forwards = |it: &&(&Image, Container)| {
                 let upstream = it.0.service.manifest.upstream.as_ref();
                 upstream.is_some_and(|it| it.service == image.service.name)
+                    && self.due.contains(&it.0.service.name)
             };
             for (dependent, container) in
                 running[index + 1..].iter().filter(forwards).filter(|_| all_were_healthy)

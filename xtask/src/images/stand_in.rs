@@ -20,6 +20,9 @@ use crate::{
 /// The label that says what an image stands in for.
 pub(super) const STAND_IN_LABEL: &str = "dev.slipway.stand-in";
 
+/// The label that says by which recipe it was made.
+pub(super) const RECIPE_LABEL: &str = "dev.slipway.recipe";
+
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const ENTRYPOINT: &str = include_str!("postgres-entrypoint.sh");
 /// Files of packages that no build and no server reads.
@@ -29,7 +32,12 @@ const LEFT_OUT: &[&str] =
 const CLEAN: &str = r#"rm -rf "$1"/etc/apt/sources.list* "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/auth.conf* \
     "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/var/log/* "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old"#;
 
+/// Files that are put into a stand-in.
+const TOOLCHAIN: &str = "toolchain.tar";
+const ENTRYPOINT_FILE: &str = "docker-entrypoint.sh";
+
 /// What a stand-in holds.
+#[derive(Debug)]
 struct Recipe {
     packages: Vec<String>,
     /// mmdebstrap's options besides.
@@ -69,18 +77,34 @@ pub(super) fn make(cx: &Context, podman: &Podman, log: &Log, image: &str) -> Res
     }
     let folder = Folder(cx.target().join("bases").join(format!("{repository}-{}", cx.run_id)));
     fs::create_dir_all(&folder.0).with_context(|| format!("cannot write `{}`", cx.shown(&folder.0)))?;
-    let recipe = match repository {
-        "rust" => builder(cx, log, &folder.0, tag)?,
-        _ => postgres(&folder.0, tag)?,
-    };
+    if repository == "rust" {
+        toolchain(cx, log, tag, &folder.0.join(TOOLCHAIN))?;
+    } else {
+        let entrypoint = folder.0.join(ENTRYPOINT_FILE);
+        private_file(&entrypoint, ENTRYPOINT)?;
+        fs::set_permissions(&entrypoint, Permissions::from_mode(0o755))
+            .context("cannot set a file's mode")?;
+    }
+    let recipe = Recipe::of(repository, tag, &folder.0);
     let release = tag.rsplit('-').next().unwrap_or(tag);
     let root = root_file_system(cx, log, &folder.0, release, &recipe)?;
     let mut import = podman.process(cx).args(["import", "--quiet"]);
-    for change in recipe.changes.iter().chain([&format!("LABEL {STAND_IN_LABEL}={image}")]) {
+    let by = self::recipe(cx, image).unwrap_or_default();
+    let labels = [format!("LABEL {STAND_IN_LABEL}={image}"), format!("LABEL {RECIPE_LABEL}={by}")];
+    for change in recipe.changes.iter().chain(&labels) {
         import = import.args(["--change", change]);
     }
     let imported = import.arg(root).arg(&name).log(log).run()?;
     if imported.success() { Ok(()) } else { Err(refused(&format!("`{name}` cannot be stored"), &imported)) }
+}
+
+/// Names the recipe of a stand-in: what decides over its files, but for the packages' own versions.
+pub(super) fn recipe(cx: &Context, image: &str) -> Option<String> {
+    let (repository, tag) = parts(image)?;
+    let recipe = Recipe::of(repository, tag, Path::new(""));
+    let text = format!("{recipe:?} {LEFT_OUT:?} {CLEAN} {ENTRYPOINT}");
+    let hash = cx.process("git").args(["hash-object", "--stdin"]).input(text);
+    hash.answer().map(|it| it.trim().to_owned())
 }
 
 /// Repository and tag of a full name, such as `rust` and `1.95.0-bookworm`.
@@ -108,8 +132,56 @@ fn root_file_system(
     if made.success() { Ok(root) } else { Err(refused("mmdebstrap cannot make a root file system", &made)) }
 }
 
-/// A C compiler, certificates, time zones, and the toolchain that this workspace is pinned to.
-fn builder(cx: &Context, log: &Log, folder: &Path, tag: &str) -> Result<Recipe, StepError> {
+impl Recipe {
+    /// What goes into the stand-in, with the files that lie in `folder`.
+    fn of(repository: &str, tag: &str, folder: &Path) -> Self {
+        if repository == "rust" { Self::builder(tag, folder) } else { Self::postgres(tag, folder) }
+    }
+
+    /// A C compiler, certificates, time zones, and the toolchain that this workspace is pinned to.
+    fn builder(tag: &str, folder: &Path) -> Self {
+        let version = tag.split('-').next().unwrap_or(tag);
+        Self {
+            packages: ["gcc", "libc6-dev", "ca-certificates", "tzdata"].map(str::to_owned).into(),
+            hooks: vec![format!("--customize-hook=tar-in {} /usr/local", folder.join(TOOLCHAIN).display())],
+            changes: vec![
+                format!("ENV PATH=/usr/local/cargo/bin:{PATH}"),
+                "ENV CARGO_HOME=/usr/local/cargo".into(),
+                format!("ENV RUST_VERSION={version}"),
+            ],
+        }
+    }
+
+    /// The server of the tag's major version, and an entry point that does what the public image's does.
+    fn postgres(tag: &str, folder: &Path) -> Self {
+        let major = tag.split(['.', '-']).next().unwrap_or(tag);
+        // The package makes a cluster and starts it, unless it is told before.
+        let no_cluster = r#"mkdir -p "$1/etc/postgresql-common"
+echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf""#;
+        Self {
+            packages: vec![format!("postgresql-{major}"), "ca-certificates".into(), "tzdata".into()],
+            hooks: vec![
+                format!("--essential-hook={no_cluster}"),
+                format!("--customize-hook=copy-in {} /usr/local/bin", folder.join(ENTRYPOINT_FILE).display()),
+            ],
+            changes: vec![
+                format!("ENV PATH={PATH}:/usr/lib/postgresql/{major}/bin"),
+                format!("ENV PG_MAJOR={major}"),
+                "ENV PGDATA=/var/lib/postgresql/data".into(),
+                "ENV LANG=C.UTF-8".into(),
+                "ENTRYPOINT [\"docker-entrypoint.sh\"]".into(),
+                "CMD [\"postgres\"]".into(),
+                "EXPOSE 5432".into(),
+                "STOPSIGNAL SIGINT".into(),
+                "VOLUME /var/lib/postgresql/data".into(),
+            ],
+        }
+    }
+}
+
+/// An archive of what compiling needs of the workspace's toolchain, which must be the image's: no documentation, no
+/// sources, no other targets.
+fn toolchain(cx: &Context, log: &Log, tag: &str, archive: &Path) -> Result<(), StepError> {
     let version = cx.process("rustc").arg("--version").run()?.stdout;
     let version = version.split_whitespace().nth(1).unwrap_or_default().to_owned();
     let wanted = tag.split('-').next().unwrap_or(tag);
@@ -119,21 +191,6 @@ fn builder(cx: &Context, log: &Log, folder: &Path, tag: &str) -> Result<Recipe, 
             format!("rustup toolchain install {wanted}"),
         ));
     }
-    let archive = folder.join("toolchain.tar");
-    toolchain(cx, log, &archive)?;
-    Ok(Recipe {
-        packages: ["gcc", "libc6-dev", "ca-certificates", "tzdata"].map(str::to_owned).into(),
-        hooks: vec![format!("--customize-hook=tar-in {} /usr/local", archive.display())],
-        changes: vec![
-            format!("ENV PATH=/usr/local/cargo/bin:{PATH}"),
-            "ENV CARGO_HOME=/usr/local/cargo".into(),
-            format!("ENV RUST_VERSION={version}"),
-        ],
-    })
-}
-
-/// An archive of what compiling needs of the toolchain: no documentation, no sources, no other targets.
-fn toolchain(cx: &Context, log: &Log, archive: &Path) -> Result<(), StepError> {
     let asked = cx.process("rustc").args(["--print", "sysroot"]).run()?;
     let verbose = cx.process("rustc").arg("-vV").run()?.stdout;
     let host = verbose.lines().find_map(|it| it.strip_prefix("host: ")).unwrap_or_default();
@@ -154,35 +211,6 @@ fn toolchain(cx: &Context, log: &Log, archive: &Path) -> Result<(), StepError> {
     ]);
     let packed = pack.arg(archive).args(wanted).log(log).run()?;
     if packed.success() { Ok(()) } else { Err(refused("the toolchain cannot be packed", &packed)) }
-}
-
-/// The server of the tag's major version, and an entry point that does what the public image's does.
-fn postgres(folder: &Path, tag: &str) -> Result<Recipe, StepError> {
-    let major = tag.split(['.', '-']).next().unwrap_or(tag);
-    let entrypoint = folder.join("docker-entrypoint.sh");
-    private_file(&entrypoint, ENTRYPOINT)?;
-    fs::set_permissions(&entrypoint, Permissions::from_mode(0o755)).context("cannot set a file's mode")?;
-    // The package makes a cluster and starts it, unless it is told before.
-    let no_cluster = r#"mkdir -p "$1/etc/postgresql-common"
-echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf""#;
-    Ok(Recipe {
-        packages: vec![format!("postgresql-{major}"), "ca-certificates".into(), "tzdata".into()],
-        hooks: vec![
-            format!("--essential-hook={no_cluster}"),
-            format!("--customize-hook=copy-in {} /usr/local/bin", entrypoint.display()),
-        ],
-        changes: vec![
-            format!("ENV PATH={PATH}:/usr/lib/postgresql/{major}/bin"),
-            format!("ENV PG_MAJOR={major}"),
-            "ENV PGDATA=/var/lib/postgresql/data".into(),
-            "ENV LANG=C.UTF-8".into(),
-            "ENTRYPOINT [\"docker-entrypoint.sh\"]".into(),
-            "CMD [\"postgres\"]".into(),
-            "EXPOSE 5432".into(),
-            "STOPSIGNAL SIGINT".into(),
-            "VOLUME /var/lib/postgresql/data".into(),
-        ],
-    })
 }
 
 fn private_file(path: &Path, text: &str) -> anyhow::Result<()> {

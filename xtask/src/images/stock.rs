@@ -59,7 +59,7 @@ pub(crate) fn of_targets(
 /// When there is none of them.
 pub(crate) fn obtained(cx: &Context, podman: &Podman, log: &Log, image: &str) -> Result<String, StepError> {
     let configured = cx.config.images.bases.values().find(|it| it.image == image).cloned();
-    let base = configured.unwrap_or_else(|| Base { image: image.into(), argument: None });
+    let base = configured.unwrap_or_else(|| Base { image: image.into(), argument: None, digest: None });
     match bases::find(cx, podman, log, &base, Missing::Tell) {
         Ok(found) => Ok(found.reference),
         Err(StepError::Interrupted) => Err(StepError::Interrupted),

@@ -84,6 +84,16 @@ impl Hit {
     }
 }
 
+/// The files below a folder, relative to it, that hold what looks like a credential.
+///
+/// # Errors
+/// When the scanner cannot be run.
+pub(crate) fn scanned(cx: &Context, log: &Log, folder: &Path) -> Result<Vec<String>, StepError> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|it| it.path());
+    let hits = scan(cx, log, folder, &files.collect::<Vec<_>>())?;
+    Ok(hits.into_iter().map(|it| it.file).collect())
+}
+
 /// Runs the scanner over `files`, all below `root`; lines with what was found are neither kept nor logged.
 fn scan(cx: &Context, log: &Log, root: &Path, files: &[PathBuf]) -> Result<Vec<Hit>, StepError> {
     // From a folder without `.secretsignore`: what is allowed stands in the configuration, with its reason.

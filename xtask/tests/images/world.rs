@@ -35,6 +35,11 @@ fn main() {
 }
 "#;
 
+/// A Containerfile as it should be, on what `World::compile` lays out.
+pub(crate) const GOOD: &str = "FROM scratch AS edge-runtime\nCOPY root/ /\n\
+    LABEL org.opencontainers.image.title=\"edge\" org.opencontainers.image.licenses=\"MIT\"\n\
+    USER 65532:65532\nEXPOSE 4711\nHEALTHCHECK CMD [\"/edge\", \"healthcheck\"]\nENTRYPOINT [\"/edge\"]\n";
+
 /// A workspace in a folder that removes itself.
 pub(crate) struct World {
     folder: TempDir,
@@ -67,7 +72,26 @@ impl World {
         let mut lock = Command::new("cargo");
         lock.args(["generate-lockfile", "--offline", "--quiet"]).current_dir(world.root());
         assert!(lock.status().unwrap().success());
+        world.write(".gitignore", "/target\n/bin\n");
+        world.git(&["init", "--quiet", "--initial-branch=main"]);
+        world.commit("begin");
         world
+    }
+
+    /// Runs git in the workspace and returns what it says.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]);
+        let output = git.args(arguments).current_dir(self.root()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Commits all that lies there and returns the commit.
+    pub(crate) fn commit(&self, message: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
+        self.git(&["rev-parse", "HEAD"])
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -126,10 +150,21 @@ impl World {
 
     /// The codes of the findings in the report.
     pub(crate) fn codes(&self) -> Vec<String> {
+        self.findings().iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The findings in the report, as they are.
+    pub(crate) fn findings(&self) -> Vec<serde_json::Value> {
         let report = fs::read_to_string(self.root().join("target/xtask/report.json")).unwrap();
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-        let findings = report["steps"][0]["findings"].as_array().unwrap();
-        findings.iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect()
+        report["steps"][0]["findings"].as_array().unwrap().clone()
+    }
+
+    /// The images that were built last, as the record has them.
+    pub(crate) fn images(&self) -> Vec<serde_json::Value> {
+        let record = fs::read_to_string(self.root().join("target/xtask/images.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+        record["images"].as_array().unwrap().clone()
     }
 }
 
