@@ -323,8 +323,30 @@ pub(crate) struct MigrationFlags {
 pub(crate) enum ImagesCommand {
     /// Build the image of every service
     Build,
+    /// What is in each image: layers, sizes, files, labels, and who brought what
+    Inspect {
+        /// The service; all without
+        service: Option<String>,
+        /// How it is told
+        #[arg(long, value_enum, default_value_t = InspectFormat::Human)]
+        message_format: InspectFormat,
+    },
+    /// Build every image once more without a cache, and compare
+    Verify {
+        /// Also compile again, in a store of its own
+        #[arg(long)]
+        from_scratch: bool,
+    },
     /// Make sure of the base images: pull them, or make stand-ins from packages
     Bases,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InspectFormat {
+    Human,
+    /// A table for documents
+    Markdown,
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The step `images`: one image per service from one compile, each looked into and then started for real.
 
+mod again;
 mod apt;
 mod archive;
 mod bases;
@@ -8,6 +9,7 @@ mod containerfile;
 mod containers;
 mod contents;
 mod finish;
+mod inspect;
 mod inspected;
 mod leaks;
 mod origin;
@@ -20,18 +22,23 @@ mod stand_in;
 mod stock;
 mod storage;
 mod unfinished;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use self::stock::{Wish, obtained, of_targets};
+pub(crate) use self::{
+    stock::{Wish, obtained, of_targets},
+    verify::Extent,
+};
 use self::{
     bases::Missing,
-    build::{Built, Image},
+    build::{Builder, Built, Image},
     containerfile::{Containerfile, FILE},
     contents::Contents,
     record::{Record, Recorded},
 };
 use crate::{
+    cli::InspectFormat,
     context::Context,
     outcome::{Finding, Level, Outcome, StepError, StepResult},
     podman::{self, Podman},
@@ -171,6 +178,55 @@ pub(crate) fn build(cx: &Context, log: &Log) -> StepResult {
             Ok(Outcome::Judged(findings))
         }
         Built::Failed { findings, output } => Ok(not_built(findings, output)),
+    }
+}
+
+/// What is in the images, or in that of one service, built where they are not.
+///
+/// # Errors
+/// When they cannot be built, or there is no such service.
+pub(crate) fn inspect(
+    cx: &Context,
+    log: &Log,
+    service: Option<&str>,
+    format: InspectFormat,
+) -> Result<String, StepError> {
+    let podman = Podman::find(cx, log)?;
+    let (mut images, _) = match build::all(cx, &podman, log, &cx.services()?)? {
+        Built::All(images, findings) => (images, findings),
+        Built::Failed { findings, .. } => {
+            let words: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            return Err(anyhow::anyhow!("{}", words.join("\n")).into());
+        }
+    };
+    if let Some(name) = service {
+        let known: Vec<String> = images.iter().map(|it| it.service.name.clone()).collect();
+        images.retain(|it| it.service.name == name);
+        if images.is_empty() {
+            return Err(
+                anyhow::anyhow!("there is no service `{name}`; there is `{}`", known.join("`, `")).into()
+            );
+        }
+    }
+    inspect::text(cx, &podman, log, &images, format)
+}
+
+/// Builds every image once more and compares.
+pub(crate) fn verify(cx: &Context, log: &Log, extent: Extent) -> StepResult {
+    if let Some(reason) = skip(cx) {
+        return Ok(Outcome::Skipped(reason));
+    }
+    let podman = Podman::find(cx, log)?;
+    let services = cx.services()?;
+    let images = match build::all(cx, &podman, log, &services)? {
+        Built::All(images, _) => images,
+        Built::Failed { findings, output } => return Ok(not_built(findings, output)),
+    };
+    let (builder, _) = Builder::new(cx, &podman, log)?;
+    match again::build(&builder, &services, extent)? {
+        Ok(again) => Ok(Outcome::Judged(verify::differences(cx, &podman, log, &images, &again)?)),
+        Err(Built::Failed { findings, output }) => Ok(not_built(findings, output)),
+        Err(Built::All(..)) => Ok(Outcome::Judged(Vec::new())),
     }
 }
 

@@ -51,6 +51,8 @@ const REMEDIES: &[(&str, &str)] = &[
 #[derive(Debug, Clone)]
 pub(crate) struct Podman {
     settings: Option<PathBuf>,
+    /// Where it keeps everything, if not in the user's own store.
+    store: Option<PathBuf>,
 }
 
 /// What is kept of a trial that succeeded.
@@ -79,7 +81,7 @@ impl Podman {
         let own = cx.target().join(SETTINGS_FILE);
         let known = fs::read(&verdict).ok().and_then(|it| serde_json::from_slice::<Verdict>(&it).ok());
         if let Some(known) = known.filter(|it| it.key == key && (!it.own_settings || own.is_file())) {
-            return Ok(Self { settings: known.own_settings.then_some(own) });
+            return Ok(Self { settings: known.own_settings.then_some(own), store: None });
         }
         let found = Self::try_out(cx, log, &own)?;
         let known = Verdict { key, own_settings: found.settings.is_some() };
@@ -90,7 +92,13 @@ impl Podman {
 
     /// A podman child with the settings that work here.
     pub(crate) fn process(&self, cx: &Context) -> Process {
-        self.lent(cx.process("podman"))
+        let mut process = self.lent(cx.process("podman"));
+        if let Some(store) = &self.store {
+            // What builds keep in mounts lies below the folder for temporary files.
+            process = process.env("TMPDIR", store.join("tmp"));
+            process = process.arg("--root").arg(store.join("root")).arg("--runroot").arg(store.join("run"));
+        }
+        process
     }
 
     /// A child that starts podman itself, with the same settings.
@@ -99,6 +107,11 @@ impl Podman {
             Some(path) => process.env("CONTAINERS_CONF", path),
             None => process,
         }
+    }
+
+    /// The same podman with a store of its own below a folder.
+    pub(crate) fn elsewhere(&self, folder: &Path) -> Self {
+        Self { store: Some(folder.to_owned()), ..self.clone() }
     }
 
     /// Runs podman and returns what it wrote.
@@ -125,7 +138,7 @@ impl Podman {
     fn try_out(cx: &Context, log: &Log, own: &Path) -> Result<Self, StepError> {
         fs::create_dir_all(cx.target())
             .with_context(|| format!("cannot write `{}`", cx.shown(&cx.target())))?;
-        let plain = Self { settings: None };
+        let plain = Self { settings: None, store: None };
         let image = format!("{TRIAL_IMAGE}:{}", cx.run_id);
         let store = plain.process(cx).args(["import", "--quiet", "-", &image]).input(EMPTY_TAR);
         let stored = store.log(log).timeout(TRIAL_TIMEOUT).run()?;
@@ -142,11 +155,11 @@ impl Podman {
         let mut last = None;
         for attempt in attempts() {
             let podman = if attempt.is_empty() {
-                Self { settings: None }
+                Self { settings: None, store: None }
             } else {
                 fs::write(own, settings::with(&base, &attempt))
                     .with_context(|| format!("cannot write `{}`", cx.shown(own)))?;
-                Self { settings: Some(own.to_owned()) }
+                Self { settings: Some(own.to_owned()), store: None }
             };
             let finished = podman.trial(cx).log(log).timeout(TRIAL_TIMEOUT).run()?;
             if finished.success() {

@@ -54,11 +54,11 @@ pub(super) enum Built {
 }
 
 /// What is to become of one service.
-struct Plan<'a> {
+pub(super) struct Plan<'a> {
     service: &'a Service,
-    stage: &'a Stage,
-    origin: Origin,
-    labels: Labels,
+    pub(super) stage: &'a Stage,
+    pub(super) origin: Origin,
+    pub(super) labels: Labels,
     stand_in_base: bool,
     state: State,
 }
@@ -81,12 +81,12 @@ struct Listed {
 }
 
 /// Builds for one run: what the builds begin with, and how.
-struct Builder<'a> {
-    cx: &'a Context,
-    podman: &'a Podman,
-    log: &'a Log,
-    file: Containerfile,
-    bases: Vec<Found>,
+pub(super) struct Builder<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) podman: &'a Podman,
+    pub(super) log: &'a Log,
+    pub(super) file: Containerfile,
+    pub(super) bases: Vec<Found>,
 }
 
 /// Sees to the image of each service: takes it from the store where that has one of the same fingerprint, else builds it.
@@ -105,11 +105,10 @@ pub(super) fn all(
         let findings = vec![policy::without_target(service, &file)];
         return Ok(Built::Failed { findings, output: String::new() });
     }
-    let (bases, findings) = found_bases(cx, podman, log)?;
+    let (builder, findings) = Builder::new(cx, podman, log)?;
     if findings.iter().any(|it| it.level == Level::Error) {
         return Ok(Built::Failed { findings, output: String::new() });
     }
-    let builder = Builder { cx, podman, log, file, bases };
     let plans = builder.plans(services)?;
     let building = storage::shared(&storage::folder(), log)?;
     let made = match builder.made(&plans)? {
@@ -128,9 +127,34 @@ pub(super) fn all(
     Ok(Built::All(images, findings))
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    /// With the bases, and what is to be said of them.
+    ///
+    /// # Errors
+    /// When there is a base that can neither be pulled nor stood in for.
+    pub(super) fn new(
+        cx: &'a Context,
+        podman: &'a Podman,
+        log: &'a Log,
+    ) -> Result<(Self, Vec<Finding>), StepError> {
+        let (bases, findings) = found_bases(cx, podman, log)?;
+        let file = Containerfile::read(&cx.root);
+        Ok((Self { cx, podman, log, file, bases }, findings))
+    }
+
+    /// What all builds have in common: bases, cargo's sources, no network.
+    pub(super) fn command(&self, file: &str) -> Result<Process, StepError> {
+        let mut arguments = vec![format!("--file={file}")];
+        for found in &self.bases {
+            let argument = found.argument.iter().map(|it| format!("--build-arg={it}={}", found.reference));
+            arguments.extend(argument);
+        }
+        arguments.extend(registry::mounts(self.cx, self.log)?.iter().map(|it| format!("--volume={it}")));
+        Ok(self.podman.process(self.cx).args(FIXED).args(arguments).log(self.log))
+    }
+
     /// What is to become of each service.
-    fn plans<'p>(&'p self, services: &'p [Service]) -> Result<Vec<Plan<'p>>, StepError> {
+    pub(super) fn plans<'p>(&'p self, services: &'p [Service]) -> Result<Vec<Plan<'p>>, StepError> {
         let origins = Origins::read(self.cx);
         let there = there(self.cx, self.podman, self.log)?;
         let plan = |service: &'p Service| {
@@ -186,7 +210,7 @@ impl Builder<'_> {
             return Ok(Ok(contents));
         }
         let _building = Building::begin(self.cx, self.podman)?;
-        let build = with_bases(self.cx, self.podman, self.log, &self.bases)?;
+        let build = self.command(FILE)?;
         for plan in plans {
             let id = match &plan.state {
                 State::There(_) => None,
@@ -209,10 +233,19 @@ impl Builder<'_> {
 
     /// Builds one stage, gives it the name that keeps it in the store, and returns its id.
     fn one(&self, build: &Process, stage: &Stage) -> Result<Result<String, Built>, StepError> {
+        let tag = format!("localhost/{}/stage-{}:cache", workspace(self.cx), stage.name);
+        self.untagged(&build.clone().args(["--tag", &tag]), stage)
+    }
+
+    /// Builds one stage and returns its id.
+    pub(super) fn untagged(
+        &self,
+        build: &Process,
+        stage: &Stage,
+    ) -> Result<Result<String, Built>, StepError> {
         let path = self.cx.target().join(format!("{}.id", stage.name));
-        let (file, tag) = (format!("--iidfile={}", path.display()), kept(self.cx, &stage.name));
-        let build = build.clone().args(["--tag", &tag, &file, "--target", &stage.name, "."]);
-        let finished = carried_out(&build, self.log)?;
+        let file = format!("--iidfile={}", path.display());
+        let finished = carried_out(&build.clone().args([&file, "--target", &stage.name, "."]), self.log)?;
         if !finished.success() {
             return Ok(Err(failed(&stage.name, Some(stage.line), &finished)?));
         }
@@ -286,29 +319,9 @@ fn used(file: &Containerfile, stage: &Stage, bases: &[Found]) -> Vec<Found> {
     bases.iter().filter(uses).cloned().collect()
 }
 
-/// What all builds of a run have in common: bases, cargo's sources, no network.
+/// What all builds of a run have in common.
 pub(super) fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Process, StepError> {
-    with_bases(cx, podman, log, &found_bases(cx, podman, log)?.0)
-}
-
-pub(super) fn with_bases(
-    cx: &Context,
-    podman: &Podman,
-    log: &Log,
-    bases: &[Found],
-) -> Result<Process, StepError> {
-    let mut arguments = Vec::new();
-    for found in bases {
-        let argument = found.argument.iter().map(|it| format!("--build-arg={it}={}", found.reference));
-        arguments.extend(argument);
-    }
-    arguments.extend(registry::mounts(cx, log)?.iter().map(|it| format!("--volume={it}")));
-    Ok(podman.process(cx).args(FIXED).args([format!("--file={FILE}")]).args(arguments).log(log))
-}
-
-/// The name that keeps a stage in the store, with all that it was made of.
-fn kept(cx: &Context, stage: &str) -> String {
-    format!("localhost/{}/stage-{stage}:cache", workspace(cx))
+    Builder::new(cx, podman, log)?.0.command(FILE)
 }
 
 /// Runs a build, once more when somebody else removed an image from the store while podman was reading it.

@@ -13,7 +13,11 @@ use std::{
 use anyhow::Context as _;
 use serde_json::{Map, Value};
 
-use super::{archive::Archive, archive::Written, bases::Found, origin::Origin};
+use super::{
+    archive::{Archive, Saved, Written},
+    bases::Found,
+    origin::Origin,
+};
 use crate::{
     context::Context,
     outcome::StepError,
@@ -33,6 +37,8 @@ const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// What builds put on that says nothing of the image.
 const BY_CHANCE: &[&str] = &["dev.slipway.stage", "io.buildah.version"];
+/// The parts of a configuration that say what an image is; the others say how it came about.
+const KEPT: &[&str] = &["architecture", "config", "created", "history", "os", "rootfs", "variant"];
 /// What stands for what nobody can know, outside of a git repository.
 pub(super) const UNKNOWN: &str = "unknown";
 
@@ -103,8 +109,7 @@ pub(super) fn finish(
     let mut finished = Vec::new();
     let mut written = Vec::new();
     for (image, content) in images.iter().zip(&archive.images) {
-        let config = configured(content.config.clone(), &image.labels, image.made_s);
-        let config = serde_json::to_vec(&config).context("cannot spell an image's configuration")?;
+        let config = spelled(content, image)?;
         let id = digest(cx, &config)?;
         let reference = format!("{}:{}", image.name, &id[..12]);
         written.push(Written { reference: reference.clone(), config, layers: &content.layers });
@@ -118,6 +123,23 @@ pub(super) fn finish(
         return Err(refused("podman cannot store the images", &loaded));
     }
     Ok(finished)
+}
+
+/// The id that an image has once it is finished.
+///
+/// # Errors
+/// When it cannot be computed.
+pub(super) fn id(cx: &Context, content: &Saved, image: &Unfinished) -> Result<String, StepError> {
+    Ok(format!("sha256:{}", digest(cx, &spelled(content, image)?)?))
+}
+
+/// The configuration that an image has once it is finished.
+pub(super) fn config(content: &Saved, image: &Unfinished) -> Value {
+    configured(content.config.clone(), &image.labels, image.made_s)
+}
+
+fn spelled(content: &Saved, image: &Unfinished) -> anyhow::Result<Vec<u8>> {
+    serde_json::to_vec(&config(content, image)).context("cannot spell an image's configuration")
 }
 
 /// A file that removes itself.
@@ -154,7 +176,7 @@ pub(super) fn save(
 fn configured(config: Value, labels: &Labels, made_s: u64) -> Value {
     let Value::Object(mut config) = config else { return config };
     let created = Value::String(time(made_s));
-    config.retain(|key, _| !["container", "container_config", "docker_version"].contains(&key.as_str()));
+    config.retain(|key, _| KEPT.contains(&key.as_str()));
     config.insert("created".into(), created.clone());
     if let Some(Value::Object(inside)) = config.get_mut("config") {
         inside.retain(|key, _| !["Hostname", "Domainname", "Image"].contains(&key.as_str()));

@@ -1,8 +1,8 @@
 //! What an image is made of and where that comes from: its fingerprint, and the commit that last changed it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
-use super::bases::Found;
+use super::{bases::Found, containerfile::FILE};
 use crate::{
     context::Context,
     services::Service,
@@ -12,6 +12,8 @@ use crate::{
     },
 };
 
+/// What says what builds may see.
+const IGNORE_FILE: &str = ".containerignore";
 /// What no build of a service reads.
 const NEVER: &[&str] =
     &["LICENSE*", "*.md", ".ci/", ".gitea/", ".github/", ".config/", "compose*.yaml", ".env*"];
@@ -43,10 +45,24 @@ impl Default for Origin {
 /// The files that the images of these services may be made of.
 pub(super) fn files<'a>(cx: &Context, services: impl IntoIterator<Item = &'a Service>) -> Inputs {
     let names: Vec<&str> = services.into_iter().map(|it| it.name.as_str()).collect();
-    let mut patterns = vec!["**".to_owned()];
+    let mut patterns = context(&cx.root);
+    let folders: Vec<String> = patterns.iter().filter(|it| *it != "**").map(|it| format!("{it}/")).collect();
+    patterns.extend(folders);
+    patterns.push(FILE.into());
+    patterns.push(IGNORE_FILE.into());
     patterns.extend(left_out(cx, &names).into_iter().map(|it| format!("!{it}")));
     patterns.push(MANIFESTS.into());
     Inputs::files(patterns)
+}
+
+/// What a build may see of the tree: everything, or what a list of exceptions from nothing lets in.
+fn context(root: &Path) -> Vec<String> {
+    let text = fs::read_to_string(root.join(IGNORE_FILE)).unwrap_or_default();
+    let mut lines = text.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#'));
+    if !matches!(lines.next(), Some("*" | "**")) {
+        return vec!["**".into()];
+    }
+    lines.filter_map(|it| it.strip_prefix('!')).map(|it| it.trim_matches('/').to_owned()).collect()
 }
 
 fn left_out(cx: &Context, names: &[&str]) -> Vec<String> {
@@ -108,7 +124,9 @@ impl<'a> Origins<'a> {
     /// The last commit that changed what the image is made of, so that one that touches nothing of it leaves its labels,
     /// and with them its digest, as they are on every machine.
     fn commit(&self, service: &Service) -> Option<String> {
-        let mut paths = vec![".".to_owned()];
+        let mut paths = context(&self.cx.root);
+        paths.iter_mut().filter(|it| *it == "**").for_each(|it| ".".clone_into(it));
+        paths.extend([FILE.to_owned(), IGNORE_FILE.to_owned()]);
         let names = [service.name.as_str()];
         paths.extend(left_out(self.cx, &names).into_iter().map(|it| excluded(&it)));
         let (own, manifests) = (last(self.cx, &paths), self.manifests.clone());
@@ -162,4 +180,19 @@ fn committed(cx: &Context) -> BTreeMap<String, String> {
 fn ask(cx: &Context, words: &[&str]) -> Option<String> {
     let git = cx.process("git").args(["--no-optional-locks", "-c", "core.quotepath=off"]);
     git.args(words).answer().map(|it| it.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_sees_only_a_list_is_made_of_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(context(folder.path()), ["**"]);
+        fs::write(folder.path().join(IGNORE_FILE), "# why\n*\n!Cargo.toml\n!crates/\n**/*.md\n").unwrap();
+        assert_eq!(context(folder.path()), ["Cargo.toml", "crates"]);
+        fs::write(folder.path().join(IGNORE_FILE), "target\n").unwrap();
+        assert_eq!(context(folder.path()), ["**"]);
+    }
 }

@@ -257,7 +257,11 @@ impl<'a> Stack<'a> {
         let words =
             if words.is_empty() { "it wrote nothing".to_owned() } else { format!("it wrote:\n{words}") };
         let message = format!("the image of `{}` {how}; {words}", image.service.name);
-        self.findings.push(Finding::error("image-not-ready", message).at(FILE, image.line));
+        let mut finding = Finding::error("image-not-ready", message.clone()).at(FILE, image.line);
+        if message.contains("Read-only file system") {
+            finding = finding.fix("write only below a `VOLUME` that the Containerfile declares");
+        }
+        self.findings.push(finding);
         Ok(())
     }
 

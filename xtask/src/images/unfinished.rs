@@ -1,22 +1,27 @@
-//! What podman leaves when a build is interrupted: a compile that goes on, and containers that nobody will use.
+//! What podman leaves when a build is interrupted or killed: a compile that goes on, and containers, each with its file
+//! system mounted, that nobody will use.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Stdio};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::registry;
 use crate::{context::Context, outcome::StepError, podman::Podman};
 
-/// What the store held before a build; a run that was killed leaves this file, below `target/xtask`.
-const FILE: &str = "building.json";
+/// There while a build goes on; a run that was killed leaves this file, below `target/xtask`. It says where podman keeps
+/// what it knows of containers.
+const FILE: &str = "building";
 const LIST: &[&str] = &["ps", "--all", "--external", "--no-trunc", "--format", "json"];
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Before {
-    containers: Vec<String>,
-}
+const STORE: &[&str] = &["info", "--format", "{{.Store.GraphRoot}}/{{.Store.GraphDriverName}}-containers"];
+/// What podman notes of a build's container, below its folder.
+const NOTES: &str = "userdata/buildah.json";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -26,46 +31,66 @@ struct Listed {
     names: Option<Vec<String>>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Notes {
+    common_build_opts: Option<Options>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Options {
+    #[serde(default)]
+    volumes: Option<Vec<String>>,
+}
+
 /// A build that is going on. Dropping it removes what an interrupt left of it.
 #[derive(Debug)]
 pub(super) struct Building<'a> {
     cx: &'a Context,
     podman: &'a Podman,
+    /// The folder of podman's containers.
+    containers: PathBuf,
 }
 
 impl<'a> Building<'a> {
-    /// Removes what a killed run left, and notes what there is before this build.
+    /// Removes what killed runs of this checkout left, and of checkouts that are gone.
     ///
     /// # Errors
-    /// When the note cannot be written.
+    /// When podman cannot be asked, or that a build goes on cannot be noted.
     pub(super) fn begin(cx: &'a Context, podman: &'a Podman) -> Result<Self, StepError> {
-        let building = Self { cx, podman };
-        if cx.target().join(FILE).exists() {
+        let containers = PathBuf::from(podman.process(cx).args(STORE).run()?.stdout.trim());
+        let building = Self { cx, podman, containers };
+        let path = cx.target().join(FILE);
+        if path.exists() {
             building.clear();
         }
-        let before = Before { containers: building.working().into_iter().collect() };
-        let text = serde_json::to_vec(&before).context("cannot spell what the store holds")?;
-        let path = cx.target().join(FILE);
-        fs::write(&path, text).with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
+        fs::write(&path, "").with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
         Ok(building)
     }
 
-    /// Ends what runs inside this checkout's builds, and removes the containers that came since it began. Where somebody
-    /// else builds too, theirs cannot be told apart and all of them stay.
+    /// Ends what runs inside this checkout's builds, and removes their containers, with what they have mounted. Those of
+    /// other checkouts stay: somebody may be building there.
     fn clear(&self) {
-        let path = self.cx.target().join(FILE);
         end_what_mounts(&registry::settings_folder(self.cx));
-        let before = fs::read(&path).ok().and_then(|it| serde_json::from_slice::<Before>(&it).ok());
-        let before = before.unwrap_or_default().containers;
-        if !somebody_builds() {
-            let left: Vec<String> = self.working().into_iter().filter(|it| !before.contains(it)).collect();
-            if !left.is_empty() {
-                let remove = self.podman.process(self.cx).args(["rm", "--force"]).args(&left);
-                let child = remove.spawn(Stdio::null(), Stdio::null(), Stdio::null());
-                child.map(|mut it| it.wait()).ok();
-            }
+        let left: Vec<String> = self.working().into_iter().filter(|it| self.is_own(it)).collect();
+        if !left.is_empty() {
+            let remove = self.podman.process(self.cx).args(["rm", "--force"]).args(&left);
+            let child = remove.spawn(Stdio::null(), Stdio::null(), Stdio::null());
+            child.map(|mut it| it.wait()).ok();
         }
-        fs::remove_file(path).ok();
+        fs::remove_file(self.cx.target().join(FILE)).ok();
+    }
+
+    /// Whether a container is of a build of this checkout, which its mounts tell, or of one that is not there any more.
+    fn is_own(&self, container: &str) -> bool {
+        let notes = fs::read(self.containers.join(container).join(NOTES)).unwrap_or_default();
+        let notes = serde_json::from_slice::<Notes>(&notes).ok().and_then(|it| it.common_build_opts);
+        let volumes = notes.and_then(|it| it.volumes).unwrap_or_default();
+        let inside = format!(":{}:ro", registry::SETTINGS_INSIDE);
+        let folders = volumes.iter().filter_map(|it| it.strip_suffix(&inside)).map(Path::new);
+        let own = registry::settings_folder(self.cx);
+        folders.into_iter().any(|it| it == own || !it.exists())
     }
 
     /// Containers of builds, running or left. Not through `run`, which refuses once the run is interrupted.
@@ -100,15 +125,4 @@ fn end_what_mounts(folder: &Path) {
             kill_process(pid, Signal::KILL).ok();
         }
     }
-}
-
-/// Whether some other podman or buildah runs now.
-fn somebody_builds() -> bool {
-    fs::read_dir("/proc").into_iter().flatten().flatten().any(|process| {
-        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let words = String::from_utf8_lossy(&words).into_owned();
-        let mut words = words.split('\0');
-        let program = words.next().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
-        program == "buildah" || (program == "podman" && words.any(|it| it == "build"))
-    })
 }

@@ -1,6 +1,6 @@
 //! Base images are pulled where a registry has them, and asked for with the right command where none has.
 
-use crate::world::{Registry, World, podman};
+use crate::world::{GOOD, Registry, World, podman};
 
 fn configuration(image: &str) -> String {
     format!("[images.bases.builder]\nimage = \"{image}\"\nargument = \"BUILDER\"\n")
@@ -18,6 +18,46 @@ fn a_genuine_base_is_pulled_from_its_registry() {
     assert_eq!(said.code, 0, "{}", said.text);
     assert!(!stored.is_empty(), "{}", said.text);
     assert!(!said.text.contains("stands in"), "{}", said.text);
+}
+
+#[test]
+fn a_base_behind_a_login_is_pulled_by_the_digest_of_the_table_and_with_a_wrong_password_nothing_is() {
+    let registry = Registry::with_login("ann", "right-one");
+    let (right, wrong) = (registry.login("ann", "right-one"), registry.login("ann", "wrong-one"));
+    let image = registry.offer_as("library/base:2.0", Some(&right));
+    let digest = registry.digest();
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    let world = World::new(&format!("{}digest = \"{digest}\"\n", configuration(&image)));
+    let bases = |login: &std::path::Path| {
+        let mut command = world.command(&["images", "bases"]);
+        command.env("CONTAINERS_REGISTRIES_CONF", registry.settings()).env("REGISTRY_AUTH_FILE", login);
+        world.run(&mut command)
+    };
+    let refused = bases(&wrong);
+    assert_eq!(refused.code, 3, "{}", refused.text);
+    assert!(refused.text.contains(&format!("podman login {}", registry.address)), "{}", refused.text);
+    assert!(!refused.text.contains("wrong-one"), "{}", refused.text);
+    let given = bases(&right);
+    let stored = podman(&["images", "--quiet", &image]);
+    podman(&["rmi", "--force", &image]);
+    assert_eq!(given.code, 0, "{}", given.text);
+    assert!(!stored.is_empty() && !given.text.contains("image-unpinned-base"), "{}", given.text);
+}
+
+#[test]
+fn a_genuine_base_that_is_not_the_tables_is_a_finding_that_says_how_to_get_the_right_one() {
+    let registry = Registry::start();
+    let image = registry.offer("library/base:3.0");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let world = World::new(&format!("{}digest = \"{digest}\"\n", configuration(&image)));
+    world.write("Containerfile", &format!("ARG BUILDER={image}\nFROM ${{BUILDER}} AS b\n{GOOD}"));
+    // Somebody pulled it by its tag.
+    podman(&["pull", "--quiet", "--tls-verify=false", &image]);
+    let said = world.xtask(&["ci", "images"]);
+    podman(&["rmi", "--force", &image]);
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert_eq!(world.codes(), ["image-unpinned-base"], "{}", said.text);
+    assert!(said.text.contains(&format!("podman rmi {image} && cargo xtask images bases")), "{}", said.text);
 }
 
 #[test]

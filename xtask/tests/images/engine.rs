@@ -42,6 +42,7 @@ fn settings_that_make_podman_work_are_kept_below_target_and_not_asked_for_twice(
         "\
          case $1 in\n\
          run) grep -q default_ulimits \"$CONTAINERS_CONF\" 2>/dev/null || { echo 'Error: rlimit type 7' >&2; exit 126; } ;;\n\
+         image) echo '[{\"RootFS\": {}}]' ;;\n\
          esac",
     );
     // The stand-in for podman says yes to whether the base exists.

@@ -1,11 +1,13 @@
 //! Images as `cargo xtask` builds and starts them, with real containers on workspaces of the tests' own.
 //!
 //! `world`: the folders, programs and registries that the tests talk about. `bases`: where base images come from.
-//! `engine`: podman that is missing, broken or out of disk. `policy`: what is wrong with a Containerfile or in an image. `stack`: what is wrong with an image, each by its code.
+//! `engine`: podman that is missing, broken or out of disk. `policy`: what is wrong with a Containerfile or in an image. `reuse`: what is not built twice.
+//! `stack`: what is wrong with an image, each by its code.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bases;
 mod engine;
 mod policy;
+mod reuse;
 mod stack;
 mod world;

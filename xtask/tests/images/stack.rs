@@ -12,17 +12,33 @@ fn judged(configuration: &str, containerfile: &str) -> (i32, String, Vec<String>
     let world = World::new(configuration);
     world.compile();
     world.write("Containerfile", containerfile);
+    world.commit("images");
     let said = world.xtask(&["ci", "images"]);
     assert!(!containers_of(&world), "containers were left");
     (said.code, said.text, world.codes())
 }
 
 #[test]
-fn an_image_that_turns_healthy_but_ignores_term_is_told_so_and_nothing_else() {
-    // The first process of a container does not end on TERM unless it asks for the signal, and this one does not.
+fn an_image_as_it_should_be_is_green() {
     let (code, text, codes) = judged("", GOOD);
+    assert_eq!((code, codes), (0, vec![]), "{text}");
+}
+
+#[test]
+fn an_image_that_turns_healthy_but_ignores_term_is_told_so_and_nothing_else() {
+    let stubborn = GOOD.replace("ENTRYPOINT [\"/edge\"]", "ENTRYPOINT [\"/edge\", \"stubborn\"]");
+    let (code, text, codes) = judged("", &stubborn);
     assert_eq!((code, codes), (1, vec!["image-ignores-term".to_owned()]), "{text}");
     assert!(text.contains("does not end within 15 s of TERM"), "{text}");
+}
+
+#[test]
+fn an_image_that_writes_where_nothing_is_declared_cannot_start() {
+    let writes = GOOD.replace("ENTRYPOINT [\"/edge\"]", "ENTRYPOINT [\"/edge\", \"writes\"]");
+    let (code, text, codes) = judged("", &writes);
+    assert_eq!((code, codes[0].as_str()), (1, "image-not-ready"), "{text}");
+    assert!(text.contains("Read-only file system"), "{text}");
+    assert!(text.contains("write only below a `VOLUME`"), "{text}");
 }
 
 #[test]

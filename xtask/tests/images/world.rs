@@ -12,14 +12,30 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A service without dependencies: it listens, and asks itself for its health by connecting.
+/// A service without dependencies: it listens, asks itself for its health by connecting, and ends on TERM. As the first
+/// process of its container it must ask for that signal.
 const EDGE: &str = r#"//! edge
+unsafe extern "C" {
+    fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
+    fn _exit(code: i32) -> !;
+}
+extern "C" fn end(_: i32) {
+    unsafe { _exit(0) }
+}
 fn main() {
-    let listen = std::env::var("LISTEN").unwrap();
     let mode = std::env::args().nth(1).unwrap_or_default();
-    if mode == "yes" {
-        std::process::exit(0);
+    match mode.as_str() {
+        "yes" => return,
+        "random" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            std::fs::write("/random", format!("{:020}", now.as_nanos())).unwrap();
+            return;
+        }
+        "writes" => std::fs::write("/state", "x").unwrap(),
+        "stubborn" => {}
+        _ => drop(unsafe { signal(15, end) }),
     }
+    let listen = std::env::var("LISTEN").unwrap();
     if mode == "healthcheck" {
         let there = std::net::TcpStream::connect(listen).is_ok();
         std::process::exit(if there { 0 } else { 1 });
@@ -34,6 +50,9 @@ fn main() {
     }
 }
 "#;
+
+const MANIFEST: &str = "[package]\nname = \"edge\"\nversion = \"1.2.3\"\nedition = \"2024\"\n\n\
+    [package.metadata.service]\nkind = \"service\"\nimage = \"edge-runtime\"\nport = 4711\nhealth = \"/\"\n";
 
 /// A Containerfile as it should be, on what `World::compile` lays out.
 pub(crate) const GOOD: &str = "FROM scratch AS edge-runtime\nCOPY root/ /\n\
@@ -61,11 +80,7 @@ impl World {
         let name = name.to_lowercase().replace(['.', '_'], "");
         let world = Self { folder, name };
         world.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"edge\"]\n");
-        world.write(
-            "edge/Cargo.toml",
-            "[package]\nname = \"edge\"\nedition = \"2024\"\n\n[package.metadata.service]\nkind = \"service\"\n\
-             image = \"edge-runtime\"\nport = 4711\nhealth = \"/\"\n",
-        );
+        world.write("edge/Cargo.toml", MANIFEST);
         world.write("edge/src/main.rs", EDGE);
         world.write(".config/xtask.toml", configuration);
         world.write("Containerfile", "FROM scratch AS edge-runtime\n");
@@ -92,6 +107,22 @@ impl World {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
         self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// A second service beside `edge`, of the same code.
+    pub(crate) fn with_twin(configuration: &str) -> Self {
+        let world = Self::new(configuration);
+        world.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"edge\", \"twin\"]\n");
+        world.write("twin/Cargo.toml", &MANIFEST.replace("edge", "twin"));
+        world.write("twin/src/main.rs", EDGE);
+        let target = GOOD.replace("edge-runtime", "twin-runtime").replace("title=\"edge\"", "title=\"twin\"");
+        world.write("Containerfile", &format!("{GOOD}{target}"));
+        let mut lock = Command::new("cargo");
+        lock.args(["generate-lockfile", "--offline", "--quiet"]).current_dir(world.root());
+        assert!(lock.status().unwrap().success());
+        world.compile();
+        world.commit("a twin");
+        world
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -194,12 +225,31 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// One that wants this user and password, which are made for one test.
+    pub(crate) fn with_login(user: &str, password: &str) -> Self {
+        let mut hash = Command::new("perl");
+        let hash = hash.args(["-e", "print crypt($ARGV[0], q($2y$05$abcdefghijklmnopqrstuu))", password]);
+        let hash = String::from_utf8(hash.output().unwrap().stdout).unwrap();
+        Self::with(&format!("{user}:{hash}\n"))
+    }
+
+    fn with(users: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("users");
+        fs::write(&file, users).unwrap();
+        let auth = if users.is_empty() {
+            String::new()
+        } else {
+            format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", file.display())
+        };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let data = folder.path().join("data");
         let text = format!(
-            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"{address}\" }}\n",
+            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"{address}\" }}\n{auth}",
             data.display()
         );
         fs::write(folder.path().join("config.yml"), text).unwrap();
@@ -217,8 +267,32 @@ impl Registry {
         registry
     }
 
+    /// A file with the login, as `podman login` writes it.
+    pub(crate) fn login(&self, user: &str, password: &str) -> PathBuf {
+        let file = self.folder.path().join(format!("auth-{password}.json"));
+        // Without asking the registry: what is written may be wrong.
+        let pair = Command::new("base64").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut pair = pair.unwrap();
+        std::io::Write::write_all(&mut pair.stdin.take().unwrap(), format!("{user}:{password}").as_bytes())
+            .unwrap();
+        let pair = String::from_utf8(pair.wait_with_output().unwrap().stdout).unwrap();
+        let text = format!("{{\"auths\": {{\"{}\": {{\"auth\": \"{}\"}}}}}}", self.address, pair.trim());
+        fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// The digest that the registry knows what was offered last by.
+    pub(crate) fn digest(&self) -> String {
+        fs::read_to_string(self.folder.path().join("digest")).unwrap()
+    }
+
     /// Stores an image of one file on the registry, and nowhere else.
     pub(crate) fn offer(&self, name: &str) -> String {
+        self.offer_as(name, None)
+    }
+
+    /// The same where the registry wants a login.
+    pub(crate) fn offer_as(&self, name: &str, login: Option<&Path>) -> String {
         let image = format!("{}/{name}", self.address);
         let content = self.folder.path().join("content");
         fs::create_dir_all(&content).unwrap();
@@ -227,7 +301,13 @@ impl Registry {
         let pack = Command::new("tar").arg("-C").arg(&content).arg("-cf").arg(&archive).arg(".").status();
         assert!(pack.unwrap().success());
         podman(&["import", "--quiet", &archive.to_string_lossy(), &image]);
-        podman(&["push", "--quiet", "--tls-verify=false", &image]);
+        let mut push = Command::new("podman");
+        push.args(["push", "--quiet", "--tls-verify=false", "--digestfile"])
+            .arg(self.folder.path().join("digest"));
+        if let Some(login) = login {
+            push.arg("--authfile").arg(login);
+        }
+        assert!(push.arg(&image).stdout(Stdio::null()).status().unwrap().success());
         podman(&["rmi", "--force", &image]);
         image
     }
