@@ -26,16 +26,16 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use self::{
-    stock::{Wish, obtained, of_targets},
-    verify::Extent,
-};
 use self::{
     bases::Missing,
     build::{Builder, Built, Image},
     containerfile::{Containerfile, FILE},
     contents::Contents,
     record::{Record, Recorded},
+};
+pub(crate) use self::{
+    stock::{Wish, obtained, of_targets},
+    verify::Extent,
 };
 use crate::{
     cli::InspectFormat,
