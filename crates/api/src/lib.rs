@@ -29,7 +29,7 @@ pub use releases::{NewRelease, Release};
 pub use role::{Role, UnknownRole};
 pub use route::{Answer, Exposure, Found, Method, Parameter, Place, Route, Shape, find};
 pub use routes::ROUTES;
-pub use tokens::{CreatedToken, NewToken, ResolveToken, ResolvedToken, TOKEN_PREFIX, Token};
+pub use tokens::{CreatedToken, NewToken, ResolveToken, ResolvedToken, Token};
 
 /// The request header under which the same change asked for twice is made once.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";

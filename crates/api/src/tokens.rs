@@ -7,9 +7,6 @@ use uuid::Uuid;
 
 use crate::Role;
 
-/// How every API token begins; 64 lower-case hex digits follow, which are 256 random bits.
-pub const TOKEN_PREFIX: &str = "slp_";
-
 /// An API token to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,16 +1,23 @@
 //! Control: what it is told, and its routes over the record.
 //!
-//! Invariant: it trusts `x-slipway-*` headers, so nobody but the gateway may reach it.
+//! Invariants: it believes nobody but the gateway, whose signed word says who asks; and what it serves, and for which
+//! role, is the table of routes in `api` and nothing else.
 
-mod actor;
+mod asker;
+mod events;
+mod fields;
 mod form;
 mod list;
+mod pool;
 mod refusal;
 mod routes;
 
-use service::settings::DatabaseUrl;
+use service::identity::{IdentityKeys, Verifier};
+use service::settings::{DatabaseUrl, Milliseconds};
 use store::Store;
 
+pub use events::Followers;
+pub use pool::{options, tell};
 pub use routes::router;
 
 service::settings! {
@@ -18,8 +25,36 @@ service::settings! {
     pub struct Config {
         /// The record, in the login of the app role.
         pub database: DatabaseUrl = "DATABASE_URL";
+        /// The key with which the gateway says who asks.
+        pub identity_key: IdentityKeys = "IDENTITY_KEY";
+        /// How many connections to the database it holds at most; one of them waits for changes.
+        pub connections_max: u32 = "DATABASE_CONNECTIONS_MAX", default "10";
+        /// How long a request waits for a connection to the database.
+        pub acquire_timeout: Milliseconds = "DATABASE_ACQUIRE_TIMEOUT_MS", default "3000";
+        /// How long a statement may take.
+        pub statement_timeout: Milliseconds = "DATABASE_STATEMENT_TIMEOUT_MS", default "5000";
+        /// How long a statement waits for what another transaction holds.
+        pub lock_timeout: Milliseconds = "DATABASE_LOCK_TIMEOUT_MS", default "2000";
+        /// How many clients may follow changes at the same time.
+        pub followers_max: u32 = "EVENT_FOLLOWERS_MAX", default "64";
+        /// How long a follower hears nothing before it is told that the connection stands.
+        pub heartbeat: Milliseconds = "EVENT_HEARTBEAT_MS", default "15000";
     }
 }
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The record.
+    pub store: Store,
+    /// Who follows its changes.
+    pub followers: Followers,
+    /// Believes the gateway's word.
+    pub verifier: Verifier,
+}
+
+/// The name under which the gateway speaks to control.
+pub const AUDIENCE: &str = "control";
 
 /// Whether the record answers.
 ///

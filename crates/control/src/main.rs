@@ -2,18 +2,23 @@
 
 use std::process::ExitCode;
 
-use control::Config;
+use control::{AUDIENCE, App, Config, Followers};
+use service::identity::Verifier;
 use store::Store;
 
 fn main() -> ExitCode {
     let about = service::about!(&[("LISTEN", "0.0.0.0:8001"), ("ADMIN_LISTEN", "0.0.0.0:9001")]);
-    service::run(about, |config: Config, parts| async move {
-        let store = Store::connect_lazily(config.database.expose())?;
+    service::run(about, |config: Config, mut parts| async move {
+        let store = Store::open(config.database.expose(), control::options(&config, &parts.metrics))?;
+        control::tell(&store, &parts.metrics);
         parts.readiness.check("database", {
             let store = store.clone();
             move || control::answers(store.clone())
         });
-        let served = parts.serve(control::router(store.clone())).await;
+        let followers = Followers::new(config.followers_max, config.heartbeat.0, &parts.shutdown);
+        parts.background("events", followers.clone().look_out(store.clone()));
+        let verifier = Verifier::new(config.identity_key, AUDIENCE);
+        let served = parts.serve(control::router(App { store: store.clone(), followers, verifier })).await;
         store.close().await;
         served
     })

@@ -15,6 +15,12 @@ pub enum Error {
     /// The address of the database cannot be understood. Its text is not repeated: it holds a password.
     #[error("the database URL is malformed: write it as `postgres://USER@HOST:PORT/DATABASE`")]
     MalformedUrl,
+    /// The key was used for another request; see [`crate::Key`].
+    #[error("this key was used for another request")]
+    KeyReused,
+    /// Others wanted the same at the same time, or the database was too slow; it may go better later.
+    #[error("the database could not do it in time beside what others asked for")]
+    Contended(#[source] sqlx::Error),
     /// The database does not answer, or turns connections away; it may do so later.
     #[error("the database does not answer")]
     Unavailable(#[source] sqlx::Error),
@@ -29,6 +35,8 @@ const CONSTRAINTS: &[(&str, &str)] = &[
     ("releases_version_is_semantic", "`version` must be a semantic version such as `1.4.0`"),
     ("releases_commit_id_is_full", "`commit_id` must be the full commit, 40 or 64 lower-case hex digits"),
     ("releases_recorded_by_is_said", "the actor must not be empty"),
+    ("releases_signing_key_id_is_sha256", "`signing_key_id` must be 64 lower-case hex digits"),
+    ("releases_evidence_is_short", "`evidence` must have 1 to 2048 characters"),
     ("release_images_pkey", "`images` names a service twice"),
     (
         "release_images_service_is_plain",
@@ -46,6 +54,18 @@ const CONSTRAINTS: &[(&str, &str)] = &[
         "environment_services_service_is_plain",
         "`services` must be lower-case letters, digits and hyphens, and start with a letter",
     ),
+    ("environments_requires_another", "an environment cannot require itself"),
+    ("observations_note_is_short", "`note` must have at most 2000 characters"),
+    ("promotions_note_is_short", "`note` must have at most 2000 characters"),
+    ("promotions_decision_note_is_short", "`note` must have at most 2000 characters"),
+    ("promotions_are_decided_by_another", "nobody decides what they asked for themselves"),
+    ("api_tokens_name_key", "a token of this `name` was made already"),
+    (
+        "api_tokens_name_is_plain",
+        "`name` must be lower-case letters, digits and hyphens, and start with a letter",
+    ),
+    ("api_tokens_expire_later", "`expires_at` must be in the future"),
+    ("idempotency_keys_key_is_short", "a key must have 1 to 255 characters"),
     ("audit_entries_actor_is_said", "the actor must not be empty"),
     ("audit_entries_action_is_dotted", "`action` must be dotted lower-case words such as `release.recorded`"),
     ("audit_entries_subject_is_said", "`subject` must not be empty"),
@@ -78,12 +98,32 @@ impl From<sqlx::Error> for Error {
                 _ => {}
             }
         }
-        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Refused(error) }
+        if is_data_fault(&error) {
+            Self::Invalid("a value is none that the record can hold, such as a text with a zero byte")
+        } else if is_contended(&error) {
+            Self::Contended(error)
+        } else if is_unavailable(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Refused(error)
+        }
     }
 }
 
 fn meaning_of(constraint: &str) -> Option<&'static str> {
     CONSTRAINTS.iter().find(|(name, _)| *name == constraint).map(|(_, text)| *text)
+}
+
+/// Data exceptions: whatever the caller gave, the server can make nothing of it.
+fn is_data_fault(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|database| database.code());
+    code.is_some_and(|code| code.starts_with("22"))
+}
+
+/// Serialization failure, deadlock, lock timeout, and a statement that the server ended because of its time.
+fn is_contended(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|database| database.code());
+    code.is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03" | "57014"))
 }
 
 fn is_unavailable(error: &sqlx::Error) -> bool {
@@ -93,10 +133,14 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // Connection exceptions, too many connections, and a server that starts or stops.
-        sqlx::Error::Database(database) => database
-            .code()
-            .is_some_and(|code| code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")),
+        // Connection exceptions, too many connections, a server that starts or stops, a session ended for idling, and
+        // one that only reads because another server has taken over.
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            code.starts_with("08")
+                || code.starts_with("53")
+                || code.starts_with("57P")
+                || matches!(&*code, "25P03" | "25006")
+        }),
         _ => false,
     }
 }

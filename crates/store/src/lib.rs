@@ -1,22 +1,30 @@
 //! Slipway's record in Postgres, and the only crate that knows its queries; it knows nothing of HTTP or of processes.
 
 pub mod audit;
+mod change;
+mod database;
 pub mod environments;
 mod error;
+pub mod events;
+mod idempotency;
 pub mod jobs;
+pub mod observations;
 pub mod outbox;
 mod page;
+pub mod promotions;
 pub mod releases;
-
-use std::time::Duration;
+mod retry;
+pub mod tokens;
 
 use serde_json::Value;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use database::Database;
+
+pub use database::{Acquired, Observer, Options, PoolState};
 pub use error::Error;
-pub use page::{Page, PageSize};
+pub use idempotency::{Key, Made, Novelty};
+pub use page::{Page, PageSize, Position};
 
 /// Every migration as it stood when this was built.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
@@ -24,16 +32,13 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 /// Production's ledger (`migrations/applied.toml`) as it stood when this was built.
 pub const PRODUCTION_LEDGER: &str = include_str!("../../../migrations/applied.toml");
 
-/// Connections that one process holds at most, where nothing else is said.
-const MAX_CONNECTIONS: u32 = 8;
-
-/// How long a query waits for a connection. Short: a caller is waiting behind it.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// What the server's own lists call a process that does not say its name.
+const APPLICATION: &str = "slipway";
 
 /// The record. Cheap to clone: clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: PgPool,
+    database: Database,
 }
 
 /// Who causes a change, and in the course of which request: goes into the audit record with every change.
@@ -61,7 +66,7 @@ impl Store {
     /// # Errors
     /// The URL is malformed.
     pub fn connect_lazily(url: &str) -> Result<Self, Error> {
-        Self::connect_lazily_with(url, MAX_CONNECTIONS)
+        Self::open(url, Options::of(APPLICATION))
     }
 
     /// As [`Store::connect_lazily`], with as many connections as the caller uses at the same time.
@@ -69,12 +74,20 @@ impl Store {
     /// # Errors
     /// The URL is malformed.
     pub fn connect_lazily_with(url: &str, connections: u32) -> Result<Self, Error> {
-        let options: PgConnectOptions = url.parse().map_err(Error::from_url)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options);
-        Ok(Self { pool })
+        Self::open(url, Options { connections_max: connections, ..Options::of(APPLICATION) })
+    }
+
+    /// As [`Store::connect_lazily`], for a process that says how it uses the database.
+    ///
+    /// # Errors
+    /// The URL is malformed.
+    pub fn open(url: &str, options: Options) -> Result<Self, Error> {
+        Ok(Self { database: Database::open(url, options)? })
+    }
+
+    /// How many connections are in which state.
+    pub fn pool_state(&self) -> PoolState {
+        self.database.state()
     }
 
     /// Asks the database for an answer.
@@ -82,38 +95,59 @@ impl Store {
     /// # Errors
     /// It gives none.
     pub async fn ping(&self) -> Result<(), Error> {
-        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.pool).await?;
+        let mut connection = self.database.acquire().await?;
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&mut *connection).await?;
         Ok(())
     }
 
     /// Closes the connections once they are given back.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.database.pool().close().await;
     }
 
     /// Releases and their images.
     pub fn releases(&self) -> releases::Releases<'_> {
-        releases::Releases::new(&self.pool)
+        releases::Releases::new(&self.database)
     }
 
     /// Environments and what they run.
     pub fn environments(&self) -> environments::Environments<'_> {
-        environments::Environments::new(&self.pool)
+        environments::Environments::new(&self.database)
+    }
+
+    /// What was asked for and decided, and what is to run.
+    pub fn promotions(&self) -> promotions::Promotions<'_> {
+        promotions::Promotions::new(&self.database)
+    }
+
+    /// What was seen to run.
+    pub fn observations(&self) -> observations::Observations<'_> {
+        observations::Observations::new(&self.database)
+    }
+
+    /// API tokens of machines.
+    pub fn tokens(&self) -> tokens::Tokens<'_> {
+        tokens::Tokens::new(&self.database)
+    }
+
+    /// Changes in the order in which they became visible.
+    pub fn events(&self) -> events::Events<'_> {
+        events::Events::new(&self.database)
     }
 
     /// Who did what.
     pub fn audit(&self) -> audit::Audit<'_> {
-        audit::Audit::new(&self.pool)
+        audit::Audit::new(&self.database)
     }
 
     /// Work that is done once, by whoever holds its lease.
     pub fn jobs(&self) -> jobs::Jobs<'_> {
-        jobs::Jobs::new(&self.pool)
+        jobs::Jobs::new(self.database.pool())
     }
 
     /// Events to tell the outside world.
     pub fn outbox(&self) -> outbox::Outbox<'_> {
-        outbox::Outbox::new(&self.pool)
+        outbox::Outbox::new(self.database.pool())
     }
 }
 

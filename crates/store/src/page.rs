@@ -1,5 +1,8 @@
 //! Lists a page at a time, newest first, by where the last page ended and not by counting.
 
+use time::OffsetDateTime;
+use uuid::Uuid;
+
 /// How many items a page holds: 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize(u32);
@@ -31,6 +34,15 @@ impl Default for PageSize {
     fn default() -> Self {
         Self(50)
     }
+}
+
+/// Where a list that is ordered by time ended: behind this item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// When the item was recorded.
+    pub at: OffsetDateTime,
+    /// Its identifier, which tells those of the same moment apart.
+    pub id: Uuid,
 }
 
 impl<T, C> Page<T, C> {

@@ -1,71 +1,119 @@
-//! `/v1/environments`: where releases are rolled out, and what runs there.
-
-use std::collections::BTreeSet;
+//! `/v1/environments`: where releases run, what they require, and what is desired there.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use serde::Deserialize;
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use axum::response::Response;
 use service::{Problem, extract};
-use store::Store;
-use store::environments::Environment;
+use store::environments::{Desired, Environment, Expected, Put, Wanted};
 
-use crate::actor::Actor;
-use crate::list::Listed;
-use crate::{form, refusal};
+use crate::asker::Asker;
+use crate::fields::{Body, text};
+use crate::list::{self, Asked};
+use crate::{App, form, refusal};
 
-/// An environment as it is recorded.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Recording {
-    /// The services that run there.
-    services: BTreeSet<String>,
-}
+type Shown = ([(HeaderName, String); 1], Json<api::Environment>);
 
 /// GET: lists environments by name.
-pub(crate) async fn list(State(store): State<Store>) -> Result<Json<Listed<Environment>>, Problem> {
-    store.environments().list().await.map(|all| Json(Listed::all(all))).map_err(refusal::of)
+pub(crate) async fn list(
+    State(App { store, .. }): State<App>,
+    uri: Uri,
+    extract::Query(asked): extract::Query<Asked>,
+) -> Result<Response, Problem> {
+    let (size, after) = asked.read::<String>()?;
+    let page = store.environments().page(after.as_deref(), size).await.map_err(refusal::of)?;
+    let items = page.items.into_iter().map(shown).collect();
+    Ok(list::page::<_, api::Environment, _>(&uri, store::Page { items, next: page.next }))
 }
 
 /// GET of a name.
 pub(crate) async fn show(
-    State(store): State<Store>,
+    State(App { store, .. }): State<App>,
     extract::Path(name): extract::Path<String>,
-) -> Result<Json<Environment>, Problem> {
+) -> Result<Shown, Problem> {
     match store.environments().find(&name).await.map_err(refusal::of)? {
-        Some(environment) => Ok(Json(environment)),
-        None => Err(Problem::not_found(format!("environment `{name}` is not recorded"))),
+        Some(environment) => Ok(tagged(environment)),
+        None => Err(unknown(&name)),
     }
 }
 
-/// PUT: 201 when it is new, 200 when it is recorded just so already, 409 when it is recorded with other services.
-pub(crate) async fn put(
-    State(store): State<Store>,
-    Actor(origin): Actor,
+/// GET: lists what was desired there, the present one first.
+pub(crate) async fn desired(
+    State(App { store, .. }): State<App>,
+    uri: Uri,
     extract::Path(name): extract::Path<String>,
-    extract::Json(recording): extract::Json<Recording>,
-) -> Result<(StatusCode, Json<Environment>), Problem> {
-    form::name("name", &name)?;
-    let services: Vec<String> = recording.services.into_iter().collect();
-    for service in &services {
-        form::name("services", service)?;
+    extract::Query(asked): extract::Query<Asked>,
+) -> Result<Response, Problem> {
+    let (size, before) = asked.read()?;
+    let page = store.environments().desired(&name, before, size).await.map_err(refusal::of)?;
+    let page = page.ok_or_else(|| unknown(&name))?;
+    let items = page.items.into_iter().map(shown_desired).collect();
+    Ok(list::page::<_, api::DesiredRelease, _>(&uri, store::Page { items, next: page.next }))
+}
+
+/// PUT: 201 when it is new, 200 when it is as asked for; 428 or 412 when it would replace what was not named.
+pub(crate) async fn put(
+    State(App { store, .. }): State<App>,
+    Asker { origin, .. }: Asker,
+    extract::Path(name): extract::Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Shown), Problem> {
+    form::name(&name).map_err(|wanted| refusal::invalid_at("name", wanted))?;
+    let expected = expected(&headers)?;
+    let mut fields = body.fields()?;
+    let services = fields.required("services", form::services);
+    let protected = fields.flag("protected");
+    let requires = fields.optional("requires", text(form::name));
+    let wanted = fields.finish(services.map(|services| Wanted { services, protected, requires }))?;
+    let put = store.environments().put(&name, &wanted, expected, &origin).await.map_err(refusal::of_put)?;
+    Ok(match put {
+        Put::Created(environment) => (StatusCode::CREATED, tagged(environment)),
+        Put::Changed(environment) | Put::Unchanged(environment) => (StatusCode::OK, tagged(environment)),
+    })
+}
+
+pub(super) fn unknown(name: &str) -> Problem {
+    Problem::not_found(format!("environment `{name}` is not recorded"))
+}
+
+/// What `If-Match` says is to be replaced. A weak tag matches nothing, and neither does a list of tags: there is one.
+fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+    let Some(tag) = headers.get(IF_MATCH) else { return Ok(Expected::Unsaid) };
+    let tag = tag.to_str().unwrap_or_default().trim();
+    if tag == "*" {
+        return Ok(Expected::Some);
     }
-    match store.environments().create(&name, &services, &origin).await {
-        Ok(environment) => Ok((StatusCode::CREATED, Json(environment))),
-        Err(store::Error::Conflict(_)) => existing(&store, &name, &services).await,
-        Err(error) => Err(refusal::of(error)),
+    let revision =
+        tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+    let wanted = "expected an `ETag` that was read here, such as `\"3\"`, or `*`";
+    revision.map(Expected::Revision).ok_or_else(|| refusal::invalid_at("if-match", wanted))
+}
+
+fn tagged(environment: Environment) -> Shown {
+    ([(ETAG, format!("\"{}\"", environment.revision))], Json(shown(environment)))
+}
+
+fn shown(environment: Environment) -> api::Environment {
+    api::Environment {
+        id: environment.id,
+        name: environment.name,
+        services: environment.services,
+        protected: environment.protected,
+        requires: environment.requires,
+        desired: environment.desired.map(shown_desired),
+        revision: environment.revision,
+        created_at: environment.created_at,
     }
 }
 
-async fn existing(
-    store: &Store,
-    name: &str,
-    services: &[String],
-) -> Result<(StatusCode, Json<Environment>), Problem> {
-    match store.environments().find(name).await.map_err(refusal::of)? {
-        Some(environment) if environment.services == services => Ok((StatusCode::OK, Json(environment))),
-        _ => Err(Problem::conflict(format!(
-            "environment `{name}` is recorded with other services; use another name for another set"
-        ))),
+fn shown_desired(desired: Desired) -> api::DesiredRelease {
+    api::DesiredRelease {
+        generation: desired.generation,
+        release: desired.version,
+        promotion_id: desired.promotion_id,
+        set_by: desired.set_by,
+        set_at: desired.set_at,
     }
 }

@@ -1,108 +1,100 @@
 //! `/v1/releases`: records and lists what was released, each service's image by digest.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderName, StatusCode};
-use serde::{Deserialize, Serialize};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
 use service::{Problem, extract};
-use store::Store;
+use store::Novelty;
 use store::releases::{NewRelease, Release};
-use time::OffsetDateTime;
-use uuid::Uuid;
 
-use crate::actor::Actor;
-use crate::list::{Asked, Listed};
-use crate::{form, refusal};
+use crate::asker::{Asker, IdempotencyKey};
+use crate::fields::{Body, Fields, text};
+use crate::list::{self, Asked};
+use crate::{App, form, refusal};
 
-/// A release as it is recorded.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Recording {
-    /// A semantic version: `1.4.0`.
-    version: String,
-    /// The full commit.
-    commit: String,
-    /// Per service its image: `registry.example.org/slipway/gateway@sha256:…`.
-    images: BTreeMap<String, String>,
-}
+/// Says that this is the answer to an earlier request under the same key.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// A release as it is shown.
-#[derive(Debug, Serialize)]
-pub(crate) struct Shown {
-    id: Uuid,
-    version: String,
-    commit: String,
-    images: BTreeMap<String, String>,
-    recorded_by: String,
-    #[serde(with = "time::serde::rfc3339")]
-    recorded_at: OffsetDateTime,
-}
-
-/// POST: records a release; 409 when its version is recorded already.
+/// POST: 201 when it is recorded now, or was by the same request; 200 when it was recorded just so already.
 pub(crate) async fn record(
-    State(store): State<Store>,
-    Actor(origin): Actor,
-    extract::Json(recording): extract::Json<Recording>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Shown>), Problem> {
-    let new = recording.checked()?;
-    let release = store.releases().record(&new, &origin).await.map_err(refusal::of)?;
-    let location = format!("/v1/releases/{}", release.version);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(release.into())))
+    State(App { store, .. }): State<App>,
+    Asker { origin, .. }: Asker,
+    key: IdempotencyKey,
+    body: Body,
+) -> Result<(StatusCode, HeaderMap, Json<api::Release>), Problem> {
+    let key = key.of(body.request);
+    let new = read(body.fields()?)?;
+    let made = store.releases().record(&new, key.as_ref(), &origin).await.map_err(refusal::of_record)?;
+    let location = format!("/v1/releases/{}", made.value.version);
+    let (status, headers) = created(made.novelty, &location);
+    Ok((status, headers, Json(shown(made.value))))
 }
 
 /// GET: lists releases, newest first.
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(App { store, .. }): State<App>,
+    uri: Uri,
     extract::Query(asked): extract::Query<Asked>,
-) -> Result<Json<Listed<Shown>>, Problem> {
-    let page = store.releases().list(asked.before()?, asked.size()?).await.map_err(refusal::of)?;
-    Ok(Json(Listed::page(page)))
+) -> Result<Response, Problem> {
+    let (size, before) = asked.read()?;
+    let page = store.releases().list(before, size).await.map_err(refusal::of)?;
+    let items = page.items.into_iter().map(shown).collect();
+    Ok(list::page::<_, api::Release, _>(&uri, store::Page { items, next: page.next }))
 }
 
 /// GET of a version.
 pub(crate) async fn show(
-    State(store): State<Store>,
+    State(App { store, .. }): State<App>,
     extract::Path(version): extract::Path<String>,
-) -> Result<Json<Shown>, Problem> {
+) -> Result<Json<api::Release>, Problem> {
     match store.releases().find_version(&version).await.map_err(refusal::of)? {
-        Some(release) => Ok(Json(release.into())),
+        Some(release) => Ok(Json(shown(release))),
         None => Err(Problem::not_found(format!("release `{version}` is not recorded"))),
     }
 }
 
-impl Recording {
-    fn checked(self) -> Result<NewRelease, Problem> {
-        form::version("version", &self.version)?;
-        form::commit("commit", &self.commit)?;
-        if self.images.is_empty() {
-            return Err(Problem::invalid("images", "expected at least one service and its image"));
+/// Status and headers of an answer to a request that makes something.
+pub(super) fn created(novelty: Novelty, location: &str) -> (StatusCode, HeaderMap) {
+    let mut headers = HeaderMap::new();
+    headers.extend(HeaderValue::try_from(location).ok().map(|location| (LOCATION, location)));
+    let status = match novelty {
+        Novelty::New => StatusCode::CREATED,
+        Novelty::Replayed => {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+            StatusCode::CREATED
         }
-        let mut images = Vec::with_capacity(self.images.len());
-        for (service, reference) in &self.images {
-            let field = format!("images.{service}");
-            form::name(&field, service)?;
-            images.push(form::image(&field, service, reference)?);
-        }
-        Ok(NewRelease { version: self.version, commit_id: self.commit, images })
-    }
+        Novelty::Known => StatusCode::OK,
+    };
+    (status, headers)
 }
 
-impl From<Release> for Shown {
-    fn from(release: Release) -> Self {
-        let by_service = |image: store::releases::Image| {
-            let reference = format!("{}@{}", image.repository, image.digest);
-            (image.service, reference)
-        };
-        Self {
-            id: release.id,
-            version: release.version,
-            commit: release.commit_id,
-            images: release.images.into_iter().map(by_service).collect(),
-            recorded_by: release.recorded_by,
-            recorded_at: release.recorded_at,
-        }
+fn read(mut fields: Fields) -> Result<NewRelease, Problem> {
+    let version = fields.required("version", text(form::version));
+    let commit = fields.required("commit", text(form::commit));
+    let images = fields.required("images", form::images);
+    let signing_key_id = fields.optional("signing_key_id", text(form::sha256));
+    let evidence = fields.optional("evidence", text(form::evidence));
+    let whole = version.zip(commit).zip(images);
+    fields.finish(whole.map(|((version, commit_id), images)| NewRelease {
+        version,
+        commit_id,
+        images,
+        signing_key_id,
+        evidence,
+    }))
+}
+
+fn shown(release: Release) -> api::Release {
+    api::Release {
+        id: release.id,
+        version: release.version,
+        commit: release.commit_id,
+        images: release.images.iter().map(|image| (image.service.clone(), image.reference())).collect(),
+        signing_key_id: release.signing_key_id,
+        evidence: release.evidence,
+        recorded_by: release.recorded_by,
+        recorded_at: release.recorded_at,
     }
 }

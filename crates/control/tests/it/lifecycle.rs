@@ -5,20 +5,20 @@ use serde_json::Value;
 use service::testing::{Binary, until_status};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use crate::{release, told};
+use crate::{World, told};
 
 fn control() -> Binary {
     Binary::new(env!("CARGO_BIN_EXE_control"))
 }
 
 /// The database's door for services, which the test opens and closes.
-struct Door {
+pub(crate) struct Door {
     administrator: PgConnection,
     database: String,
 }
 
 impl Door {
-    async fn of(scratch: &ScratchStore) -> Self {
+    pub(crate) async fn of(scratch: &ScratchStore) -> Self {
         let mut administrator = PgConnection::connect(&scratch.admin_url()).await.expect("it listens");
         let name = sqlx::query_scalar("SELECT current_database()::text");
         let database = name.fetch_one(&mut administrator).await.expect("it has a name");
@@ -26,14 +26,14 @@ impl Door {
     }
 
     /// Throws everyone out and lets nobody in but superusers.
-    async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         self.lets_in(0).await;
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
         sqlx::query(others).execute(&mut self.administrator).await.expect("others can be thrown out");
     }
 
-    async fn open(&mut self) {
+    pub(crate) async fn open(&mut self) {
         self.lets_in(-1).await;
     }
 
@@ -49,28 +49,29 @@ async fn it_is_ready_while_the_database_is_there_and_only_then() {
     let mut door = Door::of(&scratch).await;
     door.close().await;
     // It starts without its database, and waits.
-    let control =
-        control().env("DATABASE_URL", &scratch.app_url()).env("READY_TIMEOUT_MS", "500").start().await;
+    let settings = [("READY_TIMEOUT_MS", "500"), ("DATABASE_ACQUIRE_TIMEOUT_MS", "1000")];
+    let world = World::over(scratch, &settings).await;
+    let control = &world.control;
     assert_eq!(control.get("/health/ready").await.status.as_u16(), 503);
 
     door.open().await;
     insta::assert_snapshot!(until_status(200, || control.get("/health/ready")).await.summary(), @r#"200 {"checks":{"database":"ok"},"status":"ready"}"#);
-    assert_eq!(control.post("/v1/releases", &release("1.4.0")).await.status.as_u16(), 201);
+    assert_eq!(world.records("1.4.0").await.status.as_u16(), 201);
 
     door.close().await;
     let unready = until_status(503, || control.get("/health/ready")).await.json();
     assert_ne!(unready["checks"]["database"], "ok");
     let check = Binary::new(env!("CARGO_BIN_EXE_control")).env("LISTEN", &control.address().to_string());
     assert_eq!(check.run(&["healthcheck"]).await.status.code(), Some(1));
-    insta::assert_snapshot!(told(&control.get("/v1/releases").await), @r#"503 {"code":"unavailable","detail":"the service is unavailable for now, try again later"}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/releases").await), @r#"503 {"code":"unavailable","detail":"the service is unavailable for now, try again later"}"#);
     assert_eq!(control.get("/health/live").await.status.as_u16(), 200);
 
     door.open().await;
     until_status(200, || control.get("/health/ready")).await;
-    let listed: Value = control.get("/v1/releases").await.json();
+    let listed: Value = world.get("/v1/releases").await.json();
     assert_eq!(listed["items"][0]["version"], "1.4.0");
 
-    let finished = control.stop().await;
+    let finished = world.control.stop().await;
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
 }
 
@@ -79,12 +80,15 @@ async fn a_wrong_or_missing_database_url_is_refused_without_repeating_it() {
     insta::assert_snapshot!(control().run(&[]).await.refusal(), @"
     exit 2
     control: `DATABASE_URL` is not set, expected a `postgres://` URL; or name a file that holds it in `DATABASE_URL_FILE`
+    control: `IDENTITY_KEY` is not set, expected one key, or two for a rotation, each on a line of its own and at least 32 characters long; or name a file that holds it in `IDENTITY_KEY_FILE`
     control: `control --help` lists every setting
     ");
-    let wrong = control().env("DATABASE_URL", "slipway:hunter2@db").run(&[]).await;
+    let wrong =
+        control().env("DATABASE_URL", "slipway:hunter2@db").env("IDENTITY_KEY", "too short").run(&[]).await;
     insta::assert_snapshot!(wrong.refusal(), @"
     exit 2
     control: `DATABASE_URL` holds something else than a `postgres://` URL (its value is secret and not shown)
+    control: `IDENTITY_KEY` holds something else than one key, or two for a rotation, each on a line of its own and at least 32 characters long (its value is secret and not shown)
     control: `control --help` lists every setting
     ");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use store::PageSize;
-use store::audit::NewEntry;
+use store::audit::{Filter, NewEntry};
 use store::jobs::{Effects, Ended, Failure, LeaseError, LeasedJob, NewJob, Outcome};
 use uuid::Uuid;
 
@@ -114,11 +114,17 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_stale_holder_is_refused_ever
     assert_eq!(lost(jobs.fail(&stale, &Failure::Permanent("late".to_owned())).await), id);
     assert_eq!(lost(jobs.give_back(&stale.lease).await), id);
     assert_eq!(world.state(id).await, (2, Some("b".to_owned()), None));
-    assert_eq!(world.store.audit().list(None, None, PageSize::default()).await.unwrap().items, []);
+    assert_eq!(
+        world.store.audit().list(&Filter::default(), None, PageSize::default()).await.unwrap().items,
+        []
+    );
 
     jobs.finish(&new.lease, &noted(), &ann()).await.unwrap();
     assert_eq!(world.state(id).await, (2, None, Some(Outcome::Succeeded)));
-    assert_eq!(world.store.audit().list(None, None, PageSize::default()).await.unwrap().items.len(), 1);
+    assert_eq!(
+        world.store.audit().list(&Filter::default(), None, PageSize::default()).await.unwrap().items.len(),
+        1
+    );
 }
 
 #[tokio::test]

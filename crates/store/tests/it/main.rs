@@ -1,11 +1,13 @@
 //! The store against a real Postgres whose migrations were applied role by role; queries run as the app role.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod events;
 mod jobs;
 mod record;
 mod refusals;
 
 use scratch_store::ScratchStore;
+use store::audit::Filter;
 use store::releases::{Image, NewRelease};
 use store::{Origin, Store};
 
@@ -21,6 +23,10 @@ impl World {
         let store = Store::connect(&scratch.app_url()).await.expect("the scratch database answers");
         Self { scratch, store }
     }
+}
+
+fn about(subject: &str) -> Filter {
+    Filter { subject: Some(subject.to_owned()), ..Filter::default() }
 }
 
 fn ann() -> Origin {
@@ -40,5 +46,7 @@ fn release(version: &str) -> NewRelease {
         version: version.to_owned(),
         commit_id: "c0ffee00".repeat(5),
         images: vec![image("worker", 'b'), image("gateway", 'a')],
+        signing_key_id: None,
+        evidence: None,
     }
 }

@@ -1,16 +1,19 @@
 //! Releases, environments, the audit record and the outbox.
 
 use serde_json::json;
-use store::audit::NewEntry;
+use sqlx::{Connection, PgConnection};
+use store::audit::{Filter, NewEntry};
+use store::environments::{Expected, Put, Wanted};
 use store::jobs::VerifyRelease;
-use store::{Error, PageSize};
+use store::releases::RecordError;
+use store::{Error, Novelty, PageSize};
 
-use crate::{World, ann, image, release};
+use crate::{World, about, ann, image, release};
 
 #[tokio::test]
 async fn a_recorded_release_can_be_read_back_by_identifier_and_by_version() {
     let world = World::new().await;
-    let recorded = world.store.releases().record(&release("1.4.0"), &ann()).await.unwrap();
+    let recorded = world.store.releases().record(&release("1.4.0"), None, &ann()).await.unwrap().value;
 
     assert_eq!(recorded.images, [image("gateway", 'a'), image("worker", 'b')]);
     assert_eq!(recorded.recorded_by, "ann");
@@ -22,10 +25,10 @@ async fn a_recorded_release_can_be_read_back_by_identifier_and_by_version() {
 #[tokio::test]
 async fn recording_a_release_leaves_an_audit_entry_an_event_and_a_job() {
     let world = World::new().await;
-    let recorded = world.store.releases().record(&release("1.4.0"), &ann()).await.unwrap();
+    let recorded = world.store.releases().record(&release("1.4.0"), None, &ann()).await.unwrap().value;
 
     let subject = format!("release/{}", recorded.id);
-    let entries = world.store.audit().list(Some(&subject), None, PageSize::default()).await.unwrap().items;
+    let entries = world.store.audit().list(&about(&subject), None, PageSize::default()).await.unwrap().items;
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].action, "release.recorded");
     assert_eq!((entries[0].actor.as_str(), entries[0].request_id.as_deref()), ("ann", Some("req-1")));
@@ -48,24 +51,44 @@ async fn a_release_with_a_bad_digest_leaves_nothing_at_all() {
     let mut bad = release("1.4.0");
     bad.images[1].digest = "latest".to_owned();
 
-    let error = world.store.releases().record(&bad, &ann()).await.unwrap_err();
+    let error = world.store.releases().record(&bad, None, &ann()).await.unwrap_err();
 
-    assert!(matches!(error, Error::Invalid(_)));
+    assert!(matches!(error, RecordError::Store(Error::Invalid(_))));
     insta::assert_snapshot!(error, @"`digest` must be `sha256:` and 64 lower-case hex digits");
     assert_eq!(world.store.releases().list(None, PageSize::default()).await.unwrap().items, []);
-    assert_eq!(world.store.audit().list(None, None, PageSize::default()).await.unwrap().items, []);
+    assert_eq!(
+        world.store.audit().list(&Filter::default(), None, PageSize::default()).await.unwrap().items,
+        []
+    );
     assert_eq!(world.store.outbox().waiting(10).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_version_is_recorded_once() {
+async fn a_version_is_recorded_once_and_another_content_is_told_field_by_field() {
     let world = World::new().await;
-    world.store.releases().record(&release("1.4.0"), &ann()).await.unwrap();
+    let first = world.store.releases().record(&release("1.4.0"), None, &ann()).await.unwrap();
+    let again = world.store.releases().record(&release("1.4.0"), None, &ann()).await.unwrap();
+    assert_eq!((first.novelty, again.novelty), (Novelty::New, Novelty::Known));
+    assert_eq!(first.value, again.value);
 
-    let error = world.store.releases().record(&release("1.4.0"), &ann()).await.unwrap_err();
-
-    assert!(matches!(error, Error::Conflict(_)));
-    insta::assert_snapshot!(error, @"a release of this `version` is recorded already");
+    let mut other = release("1.4.0");
+    other.commit_id = "decade00".repeat(5);
+    other.images.pop();
+    other.images.push(image("proxy", 'c'));
+    other.evidence = Some("https://registry.example.org/record".to_owned());
+    let error = world.store.releases().record(&other, None, &ann()).await.unwrap_err();
+    let RecordError::Differs(differences) = error else { panic!("{error}") };
+    let told = |it: &store::releases::Difference| format!("{}: {}", it.field, it.recorded.is_some());
+    insta::assert_snapshot!(differences.iter().map(told).collect::<Vec<_>>().join("\n"), @"
+    commit: true
+    images/gateway: true
+    images/proxy: false
+    evidence: false
+    ");
+    // The second and the third attempt left nothing.
+    let entries = world.store.audit().list(&Filter::default(), None, PageSize::default()).await.unwrap();
+    assert_eq!(entries.items.len(), 1);
+    assert_eq!(world.store.events().after(0, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -81,7 +104,7 @@ async fn what_the_schema_refuses_is_explained() {
     ] {
         let mut bad = release("1.4.0");
         change(&mut bad);
-        refused.push(world.store.releases().record(&bad, &ann()).await.unwrap_err().to_string());
+        refused.push(world.store.releases().record(&bad, None, &ann()).await.unwrap_err().to_string());
     }
     insta::assert_snapshot!(refused.join("\n"), @r"
     `version` must be a semantic version such as `1.4.0`
@@ -96,7 +119,7 @@ async fn what_the_schema_refuses_is_explained() {
 async fn releases_are_listed_newest_first_a_page_at_a_time() {
     let world = World::new().await;
     for version in ["1.0.0", "1.1.0", "1.2.0"] {
-        world.store.releases().record(&release(version), &ann()).await.unwrap();
+        world.store.releases().record(&release(version), None, &ann()).await.unwrap();
     }
 
     let first = world.store.releases().list(None, PageSize::clamped(2)).await.unwrap();
@@ -114,15 +137,31 @@ async fn releases_are_listed_newest_first_a_page_at_a_time() {
 #[tokio::test]
 async fn an_environment_knows_what_it_runs() {
     let world = World::new().await;
-    let services = ["worker".to_owned(), "gateway".to_owned()];
-    let created = world.store.environments().create("production", &services, &ann()).await.unwrap();
+    let wanted = Wanted { services: ["worker", "gateway"].map(str::to_owned).into(), ..Wanted::default() };
+    let put = world.store.environments().put("production", &wanted, Expected::Unsaid, &ann()).await.unwrap();
+    let Put::Created(created) = put else { panic!("{put:?}") };
 
     assert_eq!(created.services, ["gateway", "worker"]);
     assert_eq!(world.store.environments().list().await.unwrap(), std::slice::from_ref(&created));
-    assert_eq!(world.store.environments().find("production").await.unwrap(), Some(created));
+    assert_eq!(world.store.environments().find("production").await.unwrap(), Some(created.clone()));
     assert_eq!(world.store.environments().find("staging").await.unwrap(), None);
-    let error = world.store.environments().create("production", &[], &ann()).await.unwrap_err();
-    insta::assert_snapshot!(error, @"an environment of this `name` is recorded already");
+    let again =
+        world.store.environments().put("production", &wanted, Expected::Unsaid, &ann()).await.unwrap();
+    assert_eq!(again, Put::Unchanged(created));
+}
+
+#[tokio::test]
+async fn no_image_joins_a_release_that_is_recorded() {
+    let world = World::new().await;
+    let recorded = world.store.releases().record(&release("1.4.0"), None, &ann()).await.unwrap().value;
+    let mut app = PgConnection::connect(&world.scratch.app_url()).await.unwrap();
+    let refused = sqlx::query(
+        "INSERT INTO release_images (release_id, service, repository, digest)
+         SELECT $1, 'proxy', repository, digest FROM release_images LIMIT 1",
+    );
+    let error = refused.bind(recorded.id).execute(&mut app).await.unwrap_err();
+    let message = error.as_database_error().unwrap().message().replace(&recorded.id.to_string(), "…");
+    insta::assert_snapshot!(message, @"release … is recorded: no image can be added to it");
 }
 
 #[tokio::test]
@@ -137,8 +176,9 @@ async fn audit_entries_are_listed_newest_first_a_page_at_a_time() {
         world.store.audit().append(&entry, &ann()).await.unwrap();
     }
 
-    let first = world.store.audit().list(None, None, PageSize::clamped(2)).await.unwrap();
-    let second = world.store.audit().list(None, first.next, PageSize::clamped(2)).await.unwrap();
+    let first = world.store.audit().list(&Filter::default(), None, PageSize::clamped(2)).await.unwrap();
+    let second =
+        world.store.audit().list(&Filter::default(), first.next, PageSize::clamped(2)).await.unwrap();
 
     assert_eq!(first.items[0].subject, "thing/3");
     assert_eq!(second.items.len(), 1);

@@ -78,12 +78,18 @@ mod tests {
             id: Uuid::nil(),
             name: (*name).to_owned(),
             services: services.iter().map(|service| (*service).to_owned()).collect(),
+            protected: false,
+            requires: None,
+            desired: None,
+            revision: 1,
             created_at: OffsetDateTime::UNIX_EPOCH,
         };
         let release = Release {
             id: Uuid::nil(),
             version: "1.4.0".to_owned(),
             commit_id: "c0ffee00".repeat(5),
+            signing_key_id: None,
+            evidence: None,
             recorded_by: "ann".to_owned(),
             recorded_at: OffsetDateTime::UNIX_EPOCH,
             images: services.iter().map(image).collect(),

@@ -1,6 +1,7 @@
 //! Jobs that were given up wait for a person, who looks at them and decides.
 
 use store::PageSize;
+use store::audit::Filter;
 use store::jobs::{Outcome, VerifyRelease};
 use uuid::Uuid;
 
@@ -58,7 +59,7 @@ async fn a_job_that_was_given_up_is_looked_at_and_requeued() {
     id                                   kind                 state    attempts  error
     ID deliver_webhook      done         1/20  `ops` was not told: it answered 410 Gone: it wants no more of these
     ");
-    let record = world.store.audit().list(None, None, PageSize::default()).await.unwrap().items;
+    let record = world.store.audit().list(&Filter::default(), None, PageSize::default()).await.unwrap().items;
     let requeued = record.iter().find(|entry| entry.action == "job.requeued").unwrap();
     assert_eq!(requeued.actor, "cli/ann");
 }
@@ -101,7 +102,7 @@ async fn a_job_that_makes_no_sense_is_shown_and_discarded_and_stays_on_the_recor
     worker: there is no job `ID`
     ");
 
-    let record = world.store.audit().list(None, None, PageSize::default()).await.unwrap().items;
+    let record = world.store.audit().list(&Filter::default(), None, PageSize::default()).await.unwrap().items;
     insta::assert_snapshot!(record[0].details, @r#"{"kind":"verify_release","last_error":"release `00000000-0000-0000-0000-000000000000` is not recorded","payload":{"release_id":"00000000-0000-0000-0000-000000000000"}}"#);
 }
 

@@ -2,6 +2,8 @@
 
 use rustix::process::Signal;
 use serde_json::json;
+use store::audit::Filter;
+use store::environments::{Expected, Wanted};
 use store::jobs::{Effects, LeaseError, NewJob, Outcome, VerifyRelease};
 use store::{Origin, PageSize};
 use uuid::Uuid;
@@ -12,8 +14,14 @@ use crate::{World, unknown_job};
 #[tokio::test]
 async fn recording_a_release_leads_to_a_verdict_on_the_record() {
     let world = World::new().await;
-    let services = ["gateway".to_owned(), "proxy".to_owned()];
-    world.store.environments().create("production", &services, &Origin::of("ann")).await.unwrap();
+    let services = ["gateway", "proxy"].map(str::to_owned).into();
+    let wanted = Wanted { services, ..Wanted::default() };
+    world
+        .store
+        .environments()
+        .put("production", &wanted, Expected::Unsaid, &Origin::of("ann"))
+        .await
+        .unwrap();
     let release = world.release("1.4.0").await;
     let _worker = world.worker();
 
@@ -164,7 +172,10 @@ async fn a_job_that_cannot_succeed_is_given_up_with_the_reason() {
     let (outcome, reason) = why(world.state(nonsense).await);
     assert_eq!(outcome, Some(Outcome::Failed));
     insta::assert_snapshot!(reason, @"the payload is not that of a `verify_release`: unknown field `release`, expected `release_id`");
-    assert_eq!(world.store.audit().list(None, None, PageSize::default()).await.unwrap().items, []);
+    assert_eq!(
+        world.store.audit().list(&Filter::default(), None, PageSize::default()).await.unwrap().items,
+        []
+    );
 }
 
 #[tokio::test]

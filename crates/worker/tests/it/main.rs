@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use scratch_store::ScratchStore;
 use sqlx::{Connection, PgConnection};
-use store::audit::Entry;
+use store::audit::{Entry, Filter};
 use store::jobs::{Job, NewJob, VerifyRelease};
 use store::releases::{Image, NewRelease, Release};
 use store::{Origin, PageSize, Store};
@@ -86,10 +86,15 @@ impl World {
             repository: "registry.example.org/slipway/gateway".to_owned(),
             digest: format!("sha256:{}", "a".repeat(64)),
         };
-        let release =
-            NewRelease { version: version.to_owned(), commit_id: "c0ffee00".repeat(5), images: vec![image] };
+        let release = NewRelease {
+            version: version.to_owned(),
+            commit_id: "c0ffee00".repeat(5),
+            images: vec![image],
+            signing_key_id: None,
+            evidence: None,
+        };
         let origin = Origin { actor: "ann".to_owned(), request_id: Some("req-1".to_owned()) };
-        self.store.releases().record(&release, &origin).await.unwrap()
+        self.store.releases().record(&release, None, &origin).await.unwrap().value
     }
 
     /// A job to verify a release, whose identifier the test knows.
@@ -133,8 +138,8 @@ impl World {
 
     /// The verdicts about a release.
     async fn verdicts(&self, release: &Release) -> Vec<Entry> {
-        let subject = format!("release/{}", release.id);
-        let page = self.store.audit().list(Some(&subject), None, PageSize::clamped(100)).await.unwrap();
+        let about = Filter { subject: Some(format!("release/{}", release.id)), ..Filter::default() };
+        let page = self.store.audit().list(&about, None, PageSize::clamped(100)).await.unwrap();
         page.items.into_iter().filter(|entry| entry.action == "release.verified").collect()
     }
 

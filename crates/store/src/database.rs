@@ -1,0 +1,147 @@
+//! The connections to the database: how many, how long each wait may take, and what waiting costs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::Error;
+
+/// How a process uses the database.
+#[derive(Clone)]
+pub struct Options {
+    /// What the server's own lists call the process.
+    pub application: &'static str,
+    /// Connections that it holds at most.
+    pub connections_max: u32,
+    /// How long a query waits for a connection. Short: a caller is waiting behind it.
+    pub acquire_timeout: Duration,
+    /// How long a statement may take before the server ends it.
+    pub statement_timeout: Duration,
+    /// How long a statement waits for what another transaction holds.
+    pub lock_timeout: Duration,
+    /// Hears of every wait for a connection.
+    pub observer: Option<Observer>,
+}
+
+/// Hears how long each wait for a connection took, and whether there was one in the end.
+pub type Observer = Arc<dyn Fn(Duration, Acquired) + Send + Sync>;
+
+/// How a wait for a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// With a connection.
+    Connection,
+    /// With none in time.
+    TimedOut,
+    /// With another error of the database.
+    Failed,
+}
+
+/// How many connections are in which state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open, and used by nobody.
+    pub idle: u32,
+    /// Open, and in use.
+    pub in_use: u32,
+    /// As many as may be open.
+    pub max: u32,
+}
+
+/// The pool; clones share it.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pool: PgPool,
+    observer: Option<Observer>,
+}
+
+impl Options {
+    /// What holds where nothing else is said, for a process of that name.
+    pub fn of(application: &'static str) -> Self {
+        Self {
+            application,
+            connections_max: 8,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(2),
+            observer: None,
+        }
+    }
+}
+
+impl Database {
+    /// A pool that connects at the first query.
+    pub(crate) fn open(url: &str, options: Options) -> Result<Self, Error> {
+        let Options { application, connections_max, acquire_timeout, observer, .. } = options;
+        let connect: PgConnectOptions = url.parse().map_err(Error::from_url)?;
+        let milliseconds = |duration: Duration| duration.as_millis().to_string();
+        let connect = connect.application_name(application).options([
+            ("statement_timeout", milliseconds(options.statement_timeout)),
+            ("lock_timeout", milliseconds(options.lock_timeout)),
+            // A transaction whose process hangs does not hold up the others for ever.
+            ("idle_in_transaction_session_timeout", milliseconds(options.statement_timeout * 2)),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(acquire_timeout)
+            .connect_lazy_with(connect);
+        Ok(Self { pool, observer })
+    }
+
+    /// A connection for some queries.
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
+        let asked = Instant::now();
+        let acquired = self.pool.acquire().await;
+        self.tell(asked, &acquired);
+        Ok(acquired?)
+    }
+
+    /// A transaction.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        let asked = Instant::now();
+        let begun = self.pool.begin().await;
+        self.tell(asked, &begun);
+        Ok(begun?)
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) fn state(&self) -> PoolState {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        let in_use = self.pool.size().saturating_sub(idle);
+        PoolState { idle, in_use, max: self.pool.options().get_max_connections() }
+    }
+
+    fn tell<T>(&self, asked: Instant, acquired: &Result<T, sqlx::Error>) {
+        if let Some(observer) = &self.observer {
+            let how = match acquired {
+                Ok(_) => Acquired::Connection,
+                Err(sqlx::Error::PoolTimedOut) => Acquired::TimedOut,
+                Err(_) => Acquired::Failed,
+            };
+            observer(asked.elapsed(), how);
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("application", &self.application)
+            .field("connections_max", &self.connections_max)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Database").field(&self.pool).finish()
+    }
+}
