@@ -15,6 +15,7 @@ pub(crate) mod plan;
 mod settings;
 pub(crate) mod steps;
 mod survey;
+pub(crate) mod words;
 
 use std::path::PathBuf;
 
@@ -54,6 +55,8 @@ pub(crate) struct Wanted {
     pub(crate) accepted: Accepted,
     /// Credentials as podman keeps them.
     pub(crate) auth_file: Option<PathBuf>,
+    /// The key that signs; without it the environment has it.
+    pub(crate) signing_key: Option<PathBuf>,
     /// The password that came on standard input; never shown.
     pub(crate) password: Option<Vec<u8>>,
 }
@@ -76,6 +79,9 @@ impl Wanted {
         }
         if let Some(path) = &self.auth_file {
             again += &format!(" --authfile {}", path.display());
+        }
+        if let Some(path) = &self.signing_key {
+            again += &format!(" --signing-key {}", path.display());
         }
         if self.password.is_some() {
             again += " --password-stdin";

@@ -72,6 +72,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         order: PathBuf,
         #[command(flatten)]
+        key: Signing,
+        #[command(flatten)]
         access: Access,
     },
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Error> {
             attach(&image, &Document::record(record, read(&beside(&file))?), &access).await
         }
         Command::Record(command) => record_command(command).await,
-        Command::Publish { part, order, access } => publish(part, &order, &access).await,
+        Command::Publish { part, order, key, access } => publish(part, &order, &key, &access).await,
         Command::Verify { image: Some(image), identity, without_sbom, trust, access, .. } => {
             let (repository, digest) = pinned(&image)?;
             let sbom = if without_sbom { Sbom::Optional } else { Sbom::Required };
@@ -78,12 +78,20 @@ pub(crate) async fn run(command: Command) -> Result<(), Error> {
 }
 
 /// Does one part of publishing; a refusal is told on stdout, too, with its code and its fix.
-async fn publish(part: Part, order: &Path, access: &Access) -> Result<(), Error> {
+async fn publish(part: Part, order: &Path, key: &Signing, access: &Access) -> Result<(), Error> {
     let published = async {
         let order = Order::read(order)?;
+        let key = key.read()?;
+        let trusted = order.trusted(&key)?;
         let (logins, registry) = client_of(&order.registry, access)?;
-        let say: &(dyn Fn(&str) + Sync) = &crate::say;
-        let publishing = Publishing { registry: &registry, logins: &logins, order: &order, say };
+        let publishing = Publishing {
+            registry: &registry,
+            logins: &logins,
+            order: &order,
+            key: &key,
+            trusted: &trusted,
+            say: &crate::say,
+        };
         match part {
             Part::Look => show(&publishing.look().await?)?,
             Part::Push => show(&publishing.push().await?)?,

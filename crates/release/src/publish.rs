@@ -8,6 +8,7 @@ mod engine;
 mod look;
 mod order;
 mod push;
+mod record;
 mod refusal;
 mod saved;
 mod tags;
@@ -21,7 +22,7 @@ pub use look::{Seen, SeenImage, SeenTag, TagState};
 pub use order::{Accepted, Image, Order};
 pub use refusal::{Kind, Refusal};
 
-use crate::{Digest, Logins, Registry, Repository};
+use crate::{Digest, Logins, Registry, Repository, SigningKey, TrustedKeys};
 
 /// What was pushed, for the parts that come after.
 const PUSHED: &str = "pushed.json";
@@ -31,6 +32,10 @@ pub struct Publishing<'a> {
     pub registry: &'a Registry,
     pub logins: &'a Logins,
     pub order: &'a Order,
+    /// Signs images and the record.
+    pub key: &'a SigningKey,
+    /// What hosts verify with; the key's public half is among them.
+    pub trusted: &'a TrustedKeys,
     /// Told what is about to be done, before it is done.
     pub say: &'a (dyn Fn(&str) + Sync),
 }
@@ -67,8 +72,6 @@ struct PushedImage {
     /// The configuration's digest: what podman calls the image's id.
     id: Digest,
     sbom: Option<Digest>,
-    /// Identifiers of the keys that signed it.
-    signed_by: Vec<String>,
 }
 
 impl std::fmt::Debug for Publishing<'_> {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Read as _,
+    path::PathBuf,
     sync::{Mutex, PoisonError},
 };
 
@@ -16,18 +17,18 @@ use crate::{
     cli::{MessageFormat, ReleaseArgs},
     context::Context,
     engine::{Going, OnFailure, Plan, Policy, Run},
-    events::{RunRecord, StepRecord},
-    outcome::{EXIT_USAGE, Finding, Outcome, Status, StepError, StepResult, Verdict},
+    events::StepRecord,
+    outcome::{EXIT_USAGE, Finding, Outcome, Status, StepError, StepResult},
     podman::Podman,
     process::Log,
     release::{
-        Accepted, Publisher, Situation, Wanted, What,
-        binary::{Binary, Done, Evidence, Order, Published, Seen},
+        Accepted, Situation, Wanted, What,
+        binary::{Binary, Done, Evidence, Order, Published},
         checks::{self, Kind, Refusal},
         edits,
         git::Git,
         images::{self, Ready},
-        plan, steps, survey, tag_of,
+        plan, steps, survey, tag_of, words,
     },
     report::{Pages, Report},
     steps::{Step, deny},
@@ -57,10 +58,13 @@ fn wanted(args: &ReleaseArgs) -> anyhow::Result<Wanted> {
     });
     let password = password.transpose().context("cannot read the password from standard input")?;
     // The binary runs in another folder than where this was typed.
-    let auth_file = args.authfile.as_ref().map(std::path::absolute).transpose();
+    let absolute = |path: &Option<PathBuf>| {
+        path.as_ref().map(std::path::absolute).transpose().context("cannot name a file from here")
+    };
     let accepted =
         Accepted { no_advisories: args.accept_no_advisories, stand_in_bases: args.accept_stand_in_bases };
-    Ok(Wanted { what, accepted, auth_file: auth_file.context("cannot name the auth file")?, password })
+    let (auth_file, signing_key) = (absolute(&args.authfile)?, absolute(&args.signing_key)?);
+    Ok(Wanted { what, accepted, auth_file, signing_key, password })
 }
 
 /// Shows what would be done.
@@ -105,7 +109,7 @@ fn execute(cx: &Context, args: &ReleaseArgs, wanted: &Wanted) -> anyhow::Result<
     let run = going.end()?;
     pages.warnings.iter().for_each(|it| eprintln!("warning: {it}"));
     if args.message_format != MessageFormat::Json {
-        release.last_words(cx, &run).iter().for_each(|line| say(line));
+        words::last(cx, wanted, &run, release.known().published.as_ref()).iter().for_each(|line| say(line));
     }
     Ok(if release.is_misused() { EXIT_USAGE } else { run.verdict.exit_code() })
 }
@@ -302,7 +306,7 @@ impl<'a> Release<'a> {
         let mut order = self.order(cx)?;
         if part == "publish" {
             let seen = binary.look(log, &order)?;
-            order.moving = forward(cx, &order, &seen, log);
+            order.moving = plan::forward(cx, &order, &seen, log);
         }
         match binary.does(log, part, &order)? {
             Done::Refused(outcome) => Ok(outcome),
@@ -320,58 +324,6 @@ impl<'a> Release<'a> {
         order.evidence = known.evidence.iter().map(evidence).collect();
         Ok(order)
     }
-
-    /// What stands at the end: what is where, or how to go on.
-    fn last_words(&self, cx: &Context, run: &RunRecord) -> Vec<String> {
-        let again = self.wanted.again(cx);
-        if run.verdict != Verdict::Green {
-            return vec![format!("to go on: {again}")];
-        }
-        let known = self.known();
-        let mut lines = Vec::new();
-        for image in known.published.iter().flat_map(|it| &it.images) {
-            lines.push(format!("{}  {}  {}", image.service, image.reference, image.tags.join(" ")));
-        }
-        if let Some(record) = known.published.as_ref().and_then(|it| it.record.as_ref()) {
-            lines.push(format!("record  {}", cx.shown(std::path::Path::new(record))));
-        }
-        let situation = survey(cx, self.wanted);
-        let tag = situation.version.as_ref().map(tag_of);
-        let push = |tag: &str| {
-            let branch = situation.branch.as_deref().unwrap_or("HEAD");
-            format!("git push --atomic origin {branch} {tag}")
-        };
-        let release = &cx.config.release;
-        lines.push(match (&self.wanted.what, &tag) {
-            (What::Version(_), Some(tag)) if release.publisher == Some(Publisher::Gitea) => match &release
-                .remote
-            {
-                Some(remote) => format!("{tag} is on `{remote}`: its workflow pushes the images"),
-                None => format!("{tag} is tagged here; its workflow pushes the images after: {}", push(tag)),
-            },
-            (What::Version(_), Some(tag)) if release.remote.is_none() => {
-                format!("{tag} is released; nobody else has the tag before: {}", push(tag))
-            }
-            (_, Some(tag)) => format!("{tag} is released"),
-            (_, None) => format!("the images of {} are pushed", situation.head.get(..12).unwrap_or_default()),
-        });
-        lines
-    }
-}
-
-/// Moving tags never go back: one that leads to a later commit already stays where it is.
-fn forward(cx: &Context, order: &Order, seen: &Seen, log: &Log) -> Vec<String> {
-    let git = Git::new(cx);
-    let later = |tag: &String| {
-        let tags = seen.images.iter().flat_map(|it| &it.tags).filter(|it| it.tag == *tag);
-        let mut commits = tags.filter_map(|it| it.built_from.as_deref());
-        commits.any(|it| it != order.commit && git.is_ancestor(&order.commit, it) == Some(true))
-    };
-    let (stay, move_on): (Vec<String>, Vec<String>) = order.moving.iter().cloned().partition(later);
-    for tag in stay {
-        log.line(&format!("`{tag}` leads to a later commit and stays there"));
-    }
-    move_on
 }
 
 fn evidence(step: &StepRecord) -> (String, Evidence) {

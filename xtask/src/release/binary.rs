@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// The command that makes a key, for messages.
-pub(crate) const NEW_KEY: &str = "cargo run --package release -- key generate --out FILE";
+pub(crate) const NEW_KEY: &str = "cargo run --package release -- keys new FILE";
 /// What it may see of the caller's environment besides what every child sees: credentials and keys, which are for it alone.
 const SECRETS: &[&str] = &[
     "SLIPWAY_REGISTRY_USER",
     "SLIPWAY_REGISTRY_PASSWORD",
     "SLIPWAY_SIGNING_KEY",
-    "SLIPWAY_SIGNING_KEY_FILE",
+    "SLIPWAY_SIGNING_PASSPHRASE",
     "SLIPWAY_URL",
     "SLIPWAY_TOKEN",
 ];
@@ -215,6 +215,9 @@ impl Binary<'_> {
             if let Some(value) = std::env::var_os(name) {
                 process = process.env(name, value);
             }
+        }
+        if let Some(path) = &self.wanted.signing_key {
+            process = process.arg("--signing-key").arg(path);
         }
         if let Some(path) = &self.wanted.auth_file {
             process = process.arg("--authfile").arg(path);

@@ -46,9 +46,9 @@ pub(crate) fn look(cx: &Context, wanted: &Wanted, log: &Log) -> Result<Plan, Ste
     situation.checks.push(advisories(cx, &verdicts, wanted));
     situation.checks.push(bases(cx, wanted));
     let mut plan = Plan { situation, gate, images: Vec::new(), seen: Seen::default() };
-    // Without a registry or a version there is nothing to ask for.
-    let unusable = refusals(&plan.situation.checks).any(|it| it.kind == super::checks::Kind::Usage);
-    if unusable || !Situation::publishes(cx, wanted) {
+    // What is not fit to be released need not be asked about.
+    let hopeless = refusals(&plan.situation.checks).any(|it| it.kind != super::checks::Kind::Environment);
+    if hopeless || !Situation::publishes(cx, wanted) {
         return Ok(plan);
     }
     let podman = match Podman::find(cx, log) {
@@ -108,6 +108,21 @@ pub(crate) fn order(
         accepted: Accepted { no_advisories: wanted.accepted.no_advisories, stand_in_bases: stand_ins },
         folder: cx.target().join("release").join(name),
     })
+}
+
+/// Moving tags never go back: one that leads to a later commit already stays where it is.
+pub(crate) fn forward(cx: &Context, order: &Order, seen: &Seen, log: &Log) -> Vec<String> {
+    let git = super::git::Git::new(cx);
+    let later = |tag: &String| {
+        let tags = seen.images.iter().flat_map(|it| &it.tags).filter(|it| it.tag == *tag);
+        let mut commits = tags.filter_map(|it| it.built_from.as_deref());
+        commits.any(|it| it != order.commit && git.is_ancestor(&order.commit, it) == Some(true))
+    };
+    let (stay, move_on): (Vec<String>, Vec<String>) = order.moving.iter().cloned().partition(later);
+    for tag in stay {
+        log.line(&format!("`{tag}` leads to a later commit and stays there"));
+    }
+    move_on
 }
 
 fn gate(cx: &Context, verdicts: &Verdicts<'_>, it: &Situation) -> Vec<Judged> {

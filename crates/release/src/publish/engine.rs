@@ -9,7 +9,7 @@ use crate::credentials::{PASSWORD_VARIABLE, USER_VARIABLE};
 
 /// Variables that are for this process alone.
 const OWN: &[&str] =
-    &[USER_VARIABLE, PASSWORD_VARIABLE, "SLIPWAY_SIGNING_KEY", "SLIPWAY_SIGNING_KEY_FILE", "SLIPWAY_TOKEN"];
+    &[USER_VARIABLE, PASSWORD_VARIABLE, "SLIPWAY_SIGNING_KEY", "SLIPWAY_SIGNING_PASSPHRASE", "SLIPWAY_TOKEN"];
 
 /// Runs podman and returns what it wrote.
 ///

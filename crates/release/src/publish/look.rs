@@ -9,10 +9,9 @@ use crate::{
     Digest, Repository, Tag,
     reference::At,
     registry::{Descriptor, Manifest},
+    verify::REVISION_LABEL,
 };
 
-/// The label that says which commit an image was built from.
-pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 /// Bytes that an image's configuration may have.
 const CONFIG_MAX: usize = 4 << 20;
 
@@ -126,7 +125,7 @@ impl Publishing<'_> {
     ) -> Result<Option<String>, Refusal> {
         let Some(image) = ImageManifest::read(&manifest.bytes) else { return Ok(None) };
         let labels = self.labels(repository, &image.config).await?;
-        Ok(labels.get(REVISION).cloned())
+        Ok(labels.get(REVISION_LABEL).cloned())
     }
 
     /// The labels of an image on the registry.

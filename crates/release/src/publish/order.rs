@@ -10,7 +10,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::refusal::Refusal;
-use crate::{Digest, Tag, record};
+use crate::{Digest, SigningKey, Tag, TrustedKeys, record};
 
 /// A release, before it is published.
 #[derive(Debug, Deserialize)]
@@ -65,5 +65,23 @@ impl Order {
         };
         let text = fs::read(path).map_err(|error| refuse(error.to_string()))?;
         serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))
+    }
+
+    /// The keys that hosts trust.
+    ///
+    /// # Errors
+    /// When one cannot be read, or the key that signs is none of them: no host would take what it signs.
+    pub fn trusted(&self, key: &SigningKey) -> Result<TrustedKeys, Refusal> {
+        let trusted = TrustedKeys::from_files(&self.trusted_keys)?;
+        let id = key.public().id().to_string();
+        if trusted.has(&id) {
+            return Ok(trusted);
+        }
+        let message = format!(
+            "the signing key is {id}, which is none of the trusted ones: hosts would refuse what it signs"
+        );
+        let fix =
+            "commit its public half (`release keys public`) as one of `trusted-keys`, or take another key";
+        Err(Refusal::fault("release-untrusted-key", message, fix))
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     Digest, Repository,
     reference::At,
     registry::{self, Manifest},
+    sign,
 };
 
 impl Publishing<'_> {
@@ -43,7 +44,9 @@ impl Publishing<'_> {
             }
             None => self.upload(service, &repository, id).await?,
         };
-        Ok(PushedImage { digest, id: id.clone(), sbom: None, signed_by: Vec::new() })
+        self.say(format!("{service}: sign {digest}"));
+        sign::sign(self.registry, &repository, &digest, self.key).await?;
+        Ok(PushedImage { digest, id: id.clone(), sbom: None })
     }
 
     /// Uploads what the registry lacks; the manifest last, since it is refused before all else is there.

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
-use crate::{error::Error, registry::RegistryError};
+use crate::{error::Error, keys::KeyError, registry::RegistryError};
 
 /// A refusal by its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,6 +75,14 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
             Error::Registry(error) => error.into(),
+            Error::Refused(refusal) => refusal,
+            Error::Refusal(_) | Error::Record(_) => {
+                told("release-not-verified", error.exit_code(), &error.to_string())
+            }
+            Error::Key(KeyError::NotGiven) => {
+                told("release-no-signing-key", crate::error::ENVIRONMENT, &error.to_string())
+            }
+            Error::Key(_) => told("release-signing-key", error.exit_code(), &error.to_string()),
             error => told("release-publisher", error.exit_code(), &error.to_string()),
         }
     }

@@ -1,6 +1,8 @@
 //! The names under which people find the images, once every image is there and verified.
 
-use super::{Image, Published, PublishedImage, Publishing, PushedImage, Refusal, look::taken};
+use super::{
+    Image, Published, PublishedImage, Publishing, PushedImage, Refusal, look::taken, record::RECORD,
+};
 use crate::{Repository, Tag, reference::At, registry::Manifest};
 
 impl Publishing<'_> {
@@ -21,6 +23,7 @@ impl Publishing<'_> {
                 self.tag_once(place, tag).await?;
             }
         }
+        self.record(&places).await?;
         for tag in &self.order.moving {
             for place in &places {
                 self.move_to(place, tag).await?;
@@ -33,7 +36,8 @@ impl Publishing<'_> {
             reference: it.repository.at_digest(&it.pushed.digest).to_string(),
             tags: tags.clone(),
         });
-        Ok(Published { images: images.collect(), record: None })
+        let record = Some(self.order.folder.join(RECORD));
+        Ok(Published { images: images.collect(), record })
     }
 
     /// Registries overwrite without a word: it is asked before, and looked at afterwards.
@@ -73,9 +77,9 @@ impl Publishing<'_> {
 }
 
 /// An image with where it lies.
-struct Place<'a> {
-    image: &'a Image,
-    repository: Repository,
-    pushed: PushedImage,
+pub(super) struct Place<'a> {
+    pub(super) image: &'a Image,
+    pub(super) repository: Repository,
+    pub(super) pushed: PushedImage,
     manifest: Manifest,
 }

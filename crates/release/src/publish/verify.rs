@@ -11,10 +11,12 @@ use super::{
     Image, Published, PublishedImage, Publishing, PushedImage, Refusal, auth::AuthInMemory, engine::podman,
     saved,
 };
-use crate::{Digest, Repository};
+use crate::{
+    Digest, Repository,
+    verify::{self, Policy, SERVICE_LABEL, Sbom},
+};
 
-/// Labels that an image says who it is by.
-const SERVICE: &str = "dev.slipway.service";
+/// The version that an image says of itself.
 const VERSION: &str = "org.opencontainers.image.version";
 
 /// An empty store of podman's; dropping it removes it.
@@ -49,6 +51,8 @@ impl Publishing<'_> {
             self.pull(&store, &repository, &reference).await?;
             let got = store.inspect(&reference).await?;
             self.judge(image, &pushed, &reference, &got)?;
+            let policy = Policy { keys: self.trusted.clone(), sbom: Sbom::Optional, ..Policy::default() };
+            verify::verify(self.registry, &repository, &pushed.digest, &policy).await?;
             published.images.push(PublishedImage {
                 service: image.service.clone(),
                 reference,
@@ -88,7 +92,7 @@ impl Publishing<'_> {
             return refuse(format!("is {}, and the gate tested {}", got.id, pushed.id));
         }
         let labels = got.labels.clone().unwrap_or_default();
-        let expected = [(SERVICE, Some(&image.service)), (VERSION, self.order.version.as_ref())];
+        let expected = [(SERVICE_LABEL, Some(&image.service)), (VERSION, self.order.version.as_ref())];
         for (name, expected) in expected {
             // An image without the label says nothing that could be wrong.
             let said = labels.get(name).filter(|it| !it.is_empty());

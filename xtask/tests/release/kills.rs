@@ -1,0 +1,136 @@
+//! Runs that end in the middle, however they end, are gone on with by doing it again.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::world::{Registry, Said, World, until};
+
+const RELEASE: &[&str] =
+    &["0.2.0", "--execute", "--accept-no-advisories", "--message-format", "json", "--verbose"];
+
+/// What a run says before it does something, in the order in which it does it: the step, and a part of its line.
+const POINTS: &[(&str, &str)] = &[
+    ("checks", ""),
+    ("version", ""),
+    ("version", "git commit"),
+    ("fmt", ""),
+    ("clippy", ""),
+    ("images", ""),
+    ("images", "podman build"),
+    ("evidence", ""),
+    ("tag", ""),
+    ("tag", "git tag"),
+    ("push", ""),
+    ("push", "edge: save"),
+    ("push", "edge: blob"),
+    ("push", "edge: manifest"),
+    ("push", "edge: sign"),
+    ("verify", ""),
+    ("verify", "edge: pull"),
+    ("publish", ""),
+    ("publish", "edge: tag `v0.2.0`"),
+    ("publish", "edge: tag `sha-"),
+    ("publish", "record: sign"),
+    ("publish", "edge: attach the record"),
+    ("publish", "edge: move `latest`"),
+];
+
+/// Whether an event is the one that a point names.
+fn is_at(line: &str, (step, part): (&str, &str)) -> bool {
+    let Ok(event) = serde_json::from_str::<Value>(line) else { return false };
+    event["step"] == step
+        && match event["event"].as_str() {
+            Some("step-started") => part.is_empty(),
+            Some("step-output") => {
+                !part.is_empty() && event["line"].as_str().is_some_and(|it| it.contains(part))
+            }
+            _ => false,
+        }
+}
+
+/// Starts a release and returns once it comes to a point; `None` where it came to its end before.
+fn until_point(world: &World, point: (&str, &str)) -> Option<Child> {
+    let mut command = world.command(RELEASE);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for line in lines.map_while(Result::ok) {
+        if is_at(&line, point) {
+            return Some(child);
+        }
+    }
+    child.wait().unwrap();
+    None
+}
+
+#[test]
+fn a_release_that_is_killed_at_every_point_ends_in_the_same_state() {
+    let registry = Registry::start();
+    let world = World::published_to(&registry.address);
+    for &point in POINTS {
+        let mut child = until_point(&world, point).unwrap_or_else(|| panic!("no run came to {point:?}"));
+        kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+        child.wait().unwrap();
+        assert_eq!(world.report()["verdict"], "interrupted", "{point:?}");
+    }
+    let said = world.execute("0.2.0");
+    assert_eq!(said.code, 0, "{}", said.text);
+
+    let head = world.git(&["rev-parse", "HEAD"]);
+    assert_eq!(world.git(&["log", "--format=%s"]), "Release 0.2.0\nMake an image\nBegin");
+    assert_eq!(world.git(&["rev-parse", "v0.2.0^{commit}"]), head);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    let mut names: Vec<String> =
+        registry.tags().into_iter().filter(|it| !it.starts_with("sha256-")).collect();
+    names.sort();
+    assert_eq!(names, ["latest".to_owned(), format!("sha-{head}"), "v0.2.0".to_owned()]);
+    let folder = world.root().join("target/xtask/release/0.2.0");
+    let mut left: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .filter(|it| it != "images")
+        .collect();
+    left.sort();
+    assert_eq!(left, ["order.json", "pushed.json", "release.json", "release.json.sig"]);
+}
+
+#[test]
+fn an_interrupted_release_ends_with_130_and_says_how_to_go_on() {
+    let registry = Registry::start();
+    let world = World::published_to(&registry.address);
+    let mut command = world.command(&["0.2.0", "--execute", "--accept-no-advisories", "--verbose"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the gate", || world.root().join("target/xtask/logs/clippy.log").exists());
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}", said.text);
+    let again = " release 0.2.0 --execute --accept-no-advisories";
+    assert!(
+        said.text.lines().any(|it| it.starts_with("to go on: cargo xtask") && it.ends_with(again)),
+        "{}",
+        said.text
+    );
+    assert_eq!(world.report()["verdict"], "interrupted");
+    assert_eq!(world.git(&["tag", "--list"]), "");
+}
+
+#[test]
+fn a_second_release_in_a_checkout_waits_and_says_for_whom() {
+    let registry = Registry::start();
+    let world = World::published_to(&registry.address);
+    let mut first = until_point(&world, ("clippy", "")).unwrap();
+    let mut second = world.command(&["0.2.0", "--execute", "--accept-no-advisories"]);
+    let mut second = second.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    BufReader::new(second.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.starts_with(&format!("another run holds this checkout (process {})", first.id())), "{told}");
+    // Nobody reads what the first one says any more: it goes on all the same.
+    first.wait().unwrap();
+    let said = Said::from(second.wait_with_output().unwrap());
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert_eq!(world.git(&["log", "--oneline"]).lines().count(), 3);
+}
