@@ -108,23 +108,29 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             }
             Ok(EXIT_GREEN)
         }
-        Command::Images(ImagesCommand::Build) => alone(&cx, "images", "the images are built", &images::build),
+        Command::Images(command) => images_command(&cx, command),
         Command::Up(args) => stack::up(&cx, args),
         Command::Down { volumes } => stack::down(&cx, if volumes { Volumes::Remove } else { Volumes::Keep }),
         Command::Release(args) => release::run(&cx, args),
-        Command::Images(ImagesCommand::Inspect { service, message_format }) => {
-            let _lock = lock(&cx)?;
+    }
+}
+
+fn images_command(cx: &Context, command: ImagesCommand) -> anyhow::Result<u8> {
+    match command {
+        ImagesCommand::Build => alone(cx, "images", "the images are built", &images::build),
+        ImagesCommand::Inspect { service, message_format } => {
+            let _lock = lock(cx)?;
             let log = Log::create(&cx.target().join("logs").join("inspect.log"))?;
-            let text = images::inspect(&cx, &log, service.as_deref(), message_format);
+            let text = images::inspect(cx, &log, service.as_deref(), message_format);
             say(text.map_err(StepError::into_error)?.trim_end());
             Ok(EXIT_GREEN)
         }
-        Command::Images(ImagesCommand::Verify { from_scratch }) => {
+        ImagesCommand::Verify { from_scratch } => {
             let extent = if from_scratch { images::Extent::Everything } else { images::Extent::Images };
             let done = "every image came out the same";
-            alone(&cx, "images", done, &|cx, log| images::verify(cx, log, extent))
+            alone(cx, "images", done, &|cx, log| images::verify(cx, log, extent))
         }
-        Command::Images(ImagesCommand::Bases) => alone(&cx, "images", "the bases are there", &images::bases),
+        ImagesCommand::Bases => alone(cx, "images", "the bases are there", &images::bases),
     }
 }
 

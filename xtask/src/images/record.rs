@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeMap, fs};
 
-use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::{context::Context, report::write_whole};
@@ -80,30 +79,6 @@ pub(super) fn together<'a>(images: impl IntoIterator<Item = &'a Recorded>) -> u6
     let layers: BTreeMap<&str, u64> =
         images.into_iter().flat_map(|it| &it.layers).map(|(id, size)| (id.as_str(), *size)).collect();
     layers.values().sum()
-}
-
-/// The images of every service as the gate found them good, for whoever publishes them.
-///
-/// # Errors
-/// When one was not built, or is not what the gate has found good last; the message names the command that helps.
-#[expect(dead_code, reason = "what publishes reads it")]
-pub(crate) fn green(cx: &Context) -> anyhow::Result<Vec<Recorded>> {
-    let record = Record::read(cx);
-    let services = cx.services()?;
-    let mut images = Vec::new();
-    for service in &services {
-        let Some(image) = record.of(&service.name) else {
-            bail!("the image of `{}` was not built yet; try: cargo xtask ci images", service.name);
-        };
-        if image.green.is_none() {
-            bail!("the gate has not found the image of `{}` good; try: cargo xtask ci images", service.name);
-        }
-        images.push(image.clone());
-    }
-    if super::exist(cx, &record.references()) {
-        return Ok(images);
-    }
-    bail!("podman has not all images any more that the gate has found good; try: cargo xtask ci images")
 }
 
 #[cfg(test)]

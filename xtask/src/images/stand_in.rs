@@ -232,4 +232,13 @@ mod tests {
         );
         assert_eq!(name("docker.io/library/alpine:3.20"), None);
     }
+
+    #[test]
+    fn a_recipe_names_what_decides_over_a_stand_in_and_not_where_it_is_made() {
+        let builder = |tag: &str| format!("{:?}", Recipe::of("rust", tag, Path::new("")));
+        assert_ne!(builder("1.95.0-bookworm"), builder("1.96.0-bookworm"));
+        let changes = |folder: &str| Recipe::of("postgres", "15.18-bookworm", Path::new(folder)).changes;
+        assert_eq!(changes("/a"), changes("/b"));
+        assert!(Recipe::of("postgres", "16.1-trixie", Path::new("")).packages[0].ends_with("-16"));
+    }
 }

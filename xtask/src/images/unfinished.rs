@@ -99,8 +99,7 @@ impl<'a> Building<'a> {
         let Ok(child) = list.spawn(Stdio::null(), Stdio::piped(), Stdio::null()) else { return Vec::new() };
         let Ok(output) = child.wait_with_output() else { return Vec::new() };
         let listed: Vec<Listed> = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let of_build =
-            |it: &Listed| it.names.iter().flatten().any(|name| name.contains("-working-container"));
+        let of_build = |it: &Listed| it.names.iter().flatten().any(|name| name.contains("working-container"));
         listed.into_iter().filter(of_build).map(|it| it.id).collect()
     }
 }

@@ -144,6 +144,35 @@ fn an_interrupted_build_leaves_nothing_running() {
     wait_for("the end of the build's process", || !builds(&world));
 }
 
+#[test]
+fn what_a_build_left_that_was_killed_is_removed_by_the_next_one_with_its_mounts() {
+    let world = World::new("");
+    world.compile();
+    let endless = "FROM scratch AS edge-runtime\nCOPY root/ /\nENV LISTEN=127.0.0.1:0\nRUN [\"/edge\"]\n";
+    world.write("Containerfile", endless);
+    let mut run =
+        world.command(&["images", "build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("a process of the build", || builds(&world));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_for("a container that is left", || !left(&world).is_empty());
+    world.write("Containerfile", GOOD);
+    let said = world.xtask(&["images", "build"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert_eq!(left(&world), Vec::<String>::new());
+    assert!(!builds(&world));
+}
+
+/// The containers of this workspace's builds, with what is mounted for them.
+fn left(world: &World) -> Vec<String> {
+    let store = podman(&["info", "--format", "{{.Store.GraphRoot}}/{{.Store.GraphDriverName}}-containers"]);
+    let folders = std::fs::read_dir(store.trim()).unwrap().flatten().map(|it| it.path());
+    let own = |it: &std::path::PathBuf| {
+        std::fs::read_to_string(it.join("userdata/buildah.json")).is_ok_and(|it| it.contains(&world.name))
+    };
+    folders.filter(own).map(|it| it.display().to_string()).collect()
+}
+
 /// Whether a process runs that has a folder of this workspace mounted, as only a build has.
 fn builds(world: &World) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
