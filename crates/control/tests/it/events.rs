@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
+use service::testing::until_status;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::lifecycle::Door;
 use crate::{ANN, VIC, World, release, told};
 
 /// No line takes longer.
@@ -127,6 +129,24 @@ async fn a_follower_who_does_not_read_costs_a_place_and_delays_nobody() {
         world.post(ANN, "/v1/releases", &release("2.0.0")).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_loss_of_the_database_and_goes_on_where_it_was() {
+    let world = World::with(&[("DATABASE_ACQUIRE_TIMEOUT_MS", "500")]).await;
+    let mut follower = world.follows(None).await;
+    let stands = follower.id().await;
+    world.records("1.0.0").await;
+    let first = follower.id().await;
+    assert!(first > stands);
+    let mut door = Door::of(&world.scratch).await;
+    door.close().await;
+    assert_eq!(world.records("1.1.0").await.status.as_u16(), 503);
+    door.open().await;
+    until_status(201, || world.records("1.2.0")).await;
+    assert!(follower.id().await > first);
+    let data = follower.next("data: ").await.unwrap();
+    assert!(data.contains(r#""version":"1.2.0""#), "{data}");
 }
 
 #[tokio::test]
