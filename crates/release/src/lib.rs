@@ -13,6 +13,8 @@ pub mod publish;
 pub mod record;
 pub mod reference;
 pub mod registry;
+#[cfg(feature = "sbom")]
+pub mod sbom;
 #[cfg(feature = "sign")]
 pub mod sign;
 pub mod signature;

@@ -1,4 +1,8 @@
-//! cargo's sources for a build without a network: the host's own registry, read only, and where it stands for others.
+//! cargo's sources for a build without a network: a copy of what the lock file names, under a name that says nothing of
+//! where it came from.
+//!
+//! The host's cargo gets them, with the host's own proxies, mirrors, certificates and tokens. A build sees the sources
+//! and no address: cargo writes the folder of a registry, which has the registry's name, into all that it compiles.
 
 use std::{fs, path::PathBuf};
 
@@ -7,41 +11,40 @@ use toml::{Table, Value};
 
 use crate::{context::Context, outcome::StepError, podman::document, process::Log};
 
-/// Where the builder has cargo's home, as the public image of Rust does.
-const HOME_INSIDE: &str = "/usr/local/cargo";
 /// Where cargo looks for settings, whatever folder it is run in.
 pub(super) const SETTINGS_INSIDE: &str = "/.cargo";
-/// The host's settings that say where crates come from; nothing else of them is handed on.
-const SOURCE_KEYS: &[&str] = &["replace-with", "registry", "git", "branch", "tag", "rev"];
-const REGISTRY_KEYS: &[&str] = &["index", "protocol"];
+/// Where a build has the crates.
+const CRATES_INSIDE: &str = "/crates";
+/// cargo's settings for a build, below [`settings_folder`].
+const SETTINGS_FILE: &str = "config.toml";
+/// The lock file that the crates are of, beside the settings.
+const LOCK_FILE: &str = "Cargo.lock";
 
-/// Fetches what the lock file names, with the host's own proxies, mirrors and credentials, and returns the mounts
-/// with which a build finds all of it. None of them ends in a layer.
+/// Makes sure of the crates that the lock file names, and returns the mounts with which a build finds them. None of
+/// them ends in a layer.
 ///
 /// # Errors
 /// When something cannot be fetched, in cargo's own words.
 pub(super) fn mounts(cx: &Context, log: &Log) -> Result<Vec<String>, StepError> {
-    let verbose = cx.process("rustc").arg("-vV").run()?.stdout;
-    let host = verbose.lines().find_map(|it| it.strip_prefix("host: ")).unwrap_or_default().to_owned();
-    let fetch = cx.cargo().args(["fetch", "--locked", "--target", &host]);
-    let fetched = fetch.log(log).run()?;
-    if !fetched.success() {
-        return Err(StepError::environment(
-            format!("the dependencies cannot be fetched: {}", fetched.stderr.trim()),
-            "cargo fetch --locked",
-        ));
+    let (settings, crates) = (settings_folder(cx), cx.target().join("crates"));
+    for folder in [&settings, &crates] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot write `{}`", cx.shown(folder)))?;
     }
-    let home = cargo_home();
-    let settings = settings_folder(cx);
-    fs::create_dir_all(&settings).with_context(|| format!("cannot write `{}`", cx.shown(&settings)))?;
-    let text = document(&offline(&[home.join("config.toml"), cx.root.join(".cargo/config.toml")]));
-    fs::write(settings.join("config.toml"), text)
-        .with_context(|| format!("cannot write `{}`", cx.shown(&settings)))?;
-    let mut mounts = vec![format!("{}:{SETTINGS_INSIDE}:ro", settings.display())];
-    for part in ["registry", "git"].into_iter().filter(|it| home.join(it).is_dir()) {
-        mounts.push(format!("{}:{HOME_INSIDE}/{part}:ro", home.join(part).display()));
+    let lock = fs::read(cx.root.join(LOCK_FILE)).context("the workspace has no `Cargo.lock`")?;
+    let of = settings.join(LOCK_FILE);
+    if fs::read(&of).ok().as_ref() != Some(&lock) {
+        let written = |path: PathBuf, content: &[u8]| {
+            fs::write(&path, content).with_context(|| format!("cannot write `{}`", cx.shown(&path)))
+        };
+        let text = copied(cx, log, &crates)?;
+        written(settings.join(SETTINGS_FILE), document(&offline(&text)).as_bytes())?;
+        // Last: what was interrupted is done again.
+        written(of, &lock)?;
     }
-    Ok(mounts)
+    Ok(vec![
+        format!("{}:{SETTINGS_INSIDE}:ro", settings.display()),
+        format!("{}:{CRATES_INSIDE}:ro", crates.display()),
+    ])
 }
 
 /// The folder with the settings of this checkout's builds, which nothing else mounts.
@@ -49,76 +52,56 @@ pub(super) fn settings_folder(cx: &Context) -> PathBuf {
     cx.target().join("cargo")
 }
 
-fn cargo_home() -> PathBuf {
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
-    std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+/// Copies the crates into the folder, those that are there already excepted; returns the settings with which cargo
+/// finds them. It is all that the lock file names, also for other systems: without their manifests cargo cannot tell
+/// that the lock file is up to date.
+fn copied(cx: &Context, log: &Log, crates: &PathBuf) -> Result<String, StepError> {
+    let copy = cx.cargo().args(["vendor", "--locked", "--versioned-dirs", "--respect-source-config"]);
+    let copied = copy.arg(crates).log(log).run()?;
+    if copied.success() {
+        return Ok(copied.stdout);
+    }
+    Err(StepError::environment(
+        format!("the dependencies cannot be fetched: {}", copied.stderr.trim()),
+        "cargo fetch --locked",
+    ))
 }
 
-/// The host's registries and what stands for them, without credentials; and no network.
-fn offline(files: &[PathBuf]) -> Table {
-    let mut settings = Table::new();
-    for file in files {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        keep(&mut settings, text.parse().unwrap_or_default());
-    }
-    for (name, value) in std::env::vars() {
-        let Some(name) = name.strip_prefix("CARGO_REGISTRIES_").and_then(|it| it.strip_suffix("_INDEX"))
-        else {
-            continue;
-        };
-        let name = name.to_lowercase().replace('_', "-");
-        let index = Table::from_iter([("index".to_owned(), Value::String(value))]);
-        let registry = Table::from_iter([(name, Value::Table(index))]);
-        keep(&mut settings, Table::from_iter([("registries".to_owned(), Value::Table(registry))]));
+/// The settings with the folder's name inside, and no network.
+fn offline(text: &str) -> Table {
+    let mut settings: Table = text.parse().unwrap_or_default();
+    settings.retain(|name, _| name == "source");
+    for source in settings.values_mut().filter_map(Value::as_table_mut) {
+        for source in source.iter_mut().filter_map(|(_, it)| it.as_table_mut()) {
+            if let Some(directory) = source.get_mut("directory") {
+                *directory = Value::String(CRATES_INSIDE.into());
+            }
+        }
     }
     let offline = Table::from_iter([("offline".to_owned(), Value::Boolean(true))]);
     settings.insert("net".into(), Value::Table(offline));
     settings
 }
 
-fn keep(settings: &mut Table, mut from: Table) {
-    for (table, keys) in [("source", SOURCE_KEYS), ("registries", REGISTRY_KEYS)] {
-        let Some(Value::Table(entries)) = from.remove(table) else { continue };
-        for (name, entry) in entries {
-            let Value::Table(mut entry) = entry else { continue };
-            entry.retain(|key, _| keys.contains(&key));
-            let into = settings.entry(table).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(into) = into {
-                into.insert(name, Value::Table(entry));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn written(text: &str) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
-        fs::write(&file, text).unwrap();
-        document(&offline(&[file]))
-    }
-
     #[test]
-    fn a_mirror_of_the_host_is_kept_and_its_token_and_linker_are_not() {
-        let text = written(
-            "[source.crates-io]\nreplace-with = \"acme\"\n[source.acme]\nregistry = \"sparse+https://acme/\"\n\
-             [registries.acme]\nindex = \"sparse+https://acme/\"\ntoken = \"s3cret\"\n[build]\nlinker = \"mold\"\n",
-        );
-        insta::assert_snapshot!(text, @r#"
+    fn a_build_is_told_one_folder_for_all_registries() {
+        let said = "[source.crates-io]\nreplace-with = \"vendored-sources\"\n\n[source.\"sparse+https://acme/\"]\n\
+                    registry = \"sparse+https://acme/\"\nreplace-with = \"vendored-sources\"\n\n\
+                    [source.vendored-sources]\ndirectory = \"/home/x/target/xtask/crates\"\n";
+        insta::assert_snapshot!(document(&offline(said)), @r#"
         # Generated by `cargo xtask`; an edit is lost.
 
         ["net"]
         "offline" = true
 
-        ["registries"]
-        "acme" = { "index" = "sparse+https://acme/" }
-
         ["source"]
-        "acme" = { "registry" = "sparse+https://acme/" }
-        "crates-io" = { "replace-with" = "acme" }
+        "crates-io" = { "replace-with" = "vendored-sources" }
+        "sparse+https://acme/" = { "registry" = "sparse+https://acme/", "replace-with" = "vendored-sources" }
+        "vendored-sources" = { "directory" = "/crates" }
         "#);
     }
 }
