@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and what it is lowered to.
 
+mod images;
 mod release;
 
 use std::{ffi::OsStr, path::PathBuf};
@@ -9,7 +10,10 @@ use clap::{
     builder::{PossibleValue, StringValueParser, TypedValueParser},
 };
 
-pub(crate) use self::release::ReleaseArgs;
+pub(crate) use self::{
+    images::{ImagesCommand, InspectFormat},
+    release::ReleaseArgs,
+};
 use crate::{bench::Case, completions::Shell, steps::STEPS, terminal::Detail};
 
 /// From a commit to images: the gate, its set-up and its tools.
@@ -319,36 +323,6 @@ pub(crate) struct MigrationFlags {
     /// Take back and apply again also what production has applied
     #[arg(long)]
     pub(crate) all: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImagesCommand {
-    /// Build the image of every service
-    Build,
-    /// What is in each image: layers, sizes, files, labels, and who brought what
-    Inspect {
-        /// The service; all without
-        service: Option<String>,
-        /// How it is told
-        #[arg(long, value_enum, default_value_t = InspectFormat::Human)]
-        message_format: InspectFormat,
-    },
-    /// Build every image once more without a cache, and compare
-    Verify {
-        /// Also compile again, in a store of its own
-        #[arg(long)]
-        from_scratch: bool,
-    },
-    /// Make sure of the base images: pull them, or make stand-ins from packages
-    Bases,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum InspectFormat {
-    Human,
-    /// A table for documents
-    Markdown,
-    Json,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod database;
 mod gate;
 mod migrations;
 mod release;
+mod sbom;
 mod stack;
 
 use std::{
@@ -59,7 +60,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         return Ok(EXIT_GREEN);
     };
     interrupt::listen()?;
-    let cx = Context::load(cli.directory.as_deref()).map_err(unusable)?;
+    let mut cx = Context::load(cli.directory.as_deref()).map_err(unusable)?;
     match command {
         Command::Ci(CiArgs { list: true, .. }) => {
             list(&cx);
@@ -108,16 +109,22 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             }
             Ok(EXIT_GREEN)
         }
-        Command::Images(command) => images_command(&cx, command),
+        Command::Images(command) => images_command(&mut cx, command),
         Command::Up(args) => stack::up(&cx, args),
         Command::Down { volumes } => stack::down(&cx, if volumes { Volumes::Remove } else { Volumes::Keep }),
         Command::Release(args) => release::run(&cx, args),
     }
 }
 
-fn images_command(cx: &Context, command: ImagesCommand) -> anyhow::Result<u8> {
+fn images_command(cx: &mut Context, command: ImagesCommand) -> anyhow::Result<u8> {
     match command {
-        ImagesCommand::Build => alone(cx, "images", "the images are built", &images::build),
+        ImagesCommand::Build(flags) => {
+            let cache = &mut cx.config.images.cache;
+            cache.from = flags.cache_from.or(cache.from.take());
+            cache.to = flags.cache_to.or(cache.to.take());
+            alone(cx, "images", "the images are built", &images::build)
+        }
+        ImagesCommand::Sbom { service } => sbom::run(cx, service.as_deref()),
         ImagesCommand::Inspect { service, message_format } => {
             let _lock = lock(cx)?;
             let log = Log::create(&cx.target().join("logs").join("inspect.log"))?;

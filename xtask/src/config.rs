@@ -99,6 +99,18 @@ pub(crate) struct Images {
     pub(crate) max_together_mb: Option<u64>,
     /// The public images that the Containerfile starts from, by name of the base.
     pub(crate) bases: BTreeMap<String, Base>,
+    /// Where compiled dependencies are kept for builders that have none.
+    pub(crate) cache: Cache,
+}
+
+/// A layer cache: a repository of a registry (`registry.example/acme/cache`) or a folder (`/…`, `./…` from the root).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cache {
+    /// Where it is read.
+    pub(crate) from: Option<String>,
+    /// Where it is written after a build.
+    pub(crate) to: Option<String>,
 }
 
 /// A public base image, pinned.
@@ -231,7 +243,7 @@ impl Default for Migrations {
 
 impl Default for Images {
     fn default() -> Self {
-        Self { max_size_mb: 40, max_together_mb: None, bases: BTreeMap::new() }
+        Self { max_size_mb: 40, max_together_mb: None, bases: BTreeMap::new(), cache: Cache::default() }
     }
 }
 

@@ -8,6 +8,7 @@ mod build;
 mod containerfile;
 mod containers;
 mod contents;
+mod dependencies;
 mod finish;
 mod inspect;
 mod inspected;
@@ -17,6 +18,7 @@ mod policy;
 pub(crate) mod record;
 mod registry;
 mod relay;
+mod sbom;
 mod stack;
 mod stand_in;
 mod stock;
@@ -34,6 +36,7 @@ use self::{
     record::{Record, Recorded},
 };
 pub(crate) use self::{
+    sbom::Document,
     stock::{Wish, obtained, of_targets},
     verify::Extent,
 };
@@ -71,6 +74,16 @@ pub(crate) fn inputs(cx: &Context) -> Inputs {
     Inputs { server: true, gate: true, images: true, ..origin::files(cx, &services) }
         .and(steps::migrations::files(cx))
         .setting((&cx.config.images, &cx.config.postgres, &cx.config.roles, &cx.config.migrations))
+}
+
+/// The image of a service that this checkout built last.
+pub(crate) fn built_last(cx: &Context, service: &str) -> Option<String> {
+    Record::read(cx).of(service).map(|it| it.reference.clone())
+}
+
+/// Writes what an image of this workspace is made of.
+pub(crate) fn sbom(cx: &Context, log: &Log, service: &str, reference: &str) -> Result<Document, StepError> {
+    Document::write(cx, &Podman::find(cx, log)?, log, service, reference)
 }
 
 /// The images that this checkout built last.
@@ -129,6 +142,11 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
     findings.extend(inspected::judge(cx, &podman, log, &images)?);
     findings.extend(contents.judge(cx, log, &file, &images)?);
     drop(contents);
+    for image in &images {
+        let name = &image.service.name;
+        let document = Document::write(cx, &podman, log, name, &image.recorded.reference)?;
+        findings.extend(document.judged(name).map(|it| it.at(FILE, image.line)));
+    }
     if !is_red(&findings) {
         findings.extend(stack::judge(cx, &podman, log, &images, &due)?);
     }

@@ -132,8 +132,8 @@ fn graph(text: &str, roots: &mut BTreeSet<Package>) -> Result<Graph, Error> {
 fn package_of(text: &str) -> Option<Package> {
     let (name, rest) = text.trim().split_once(" v")?;
     let (version, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let notes = rest.split_inclusive(')').map(|it| it.trim().trim_matches(['(', ')']));
-    let origin = notes.filter(|it| !["", "*", "proc-macro"].contains(it)).next().unwrap_or_default();
+    let mut notes = rest.split_inclusive(')').map(|it| it.trim().trim_matches(['(', ')']));
+    let origin = notes.find(|it| !["", "*", "proc-macro"].contains(it)).unwrap_or_default();
     Some((name.to_owned(), version.to_owned(), origin.to_owned()))
 }
 

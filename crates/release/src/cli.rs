@@ -76,6 +76,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         access: Access,
     },
+    /// Say what an image is made of, as CycloneDX, from an archive of `podman save` or a folder in OCI's layout
+    ///
+    /// Ends with 1 when a Rust program in it does not name its crates; the document is written all the same.
+    Sbom {
+        #[arg(value_name = "ARCHIVE")]
+        image: PathBuf,
+        /// Besides, every crate in it must be one that this lock file names
+        #[arg(long, value_name = "FILE")]
+        lock: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,6 +14,7 @@ use release::{
     keys::{KeyError, PASSPHRASE_VARIABLE},
     publish::{Order, Publishing, Refusal},
     record, registry,
+    sbom::{Contents, Lock},
     sign::{self, Signed},
     verify::{self, Sbom},
 };
@@ -37,6 +38,12 @@ pub(crate) async fn run(command: Command) -> Result<(), Error> {
             };
             let client = client(image.repository.registry(), &access)?;
             show(&client.resolve(&image.repository, &at).await?)
+        }
+        Command::Sbom { image, lock } => {
+            let lock = lock.as_deref().map(Lock::read).transpose()?;
+            let contents = Contents::read(&image)?;
+            write(contents.bom().to_json().as_bytes())?;
+            Ok(contents.complete(lock.as_ref())?)
         }
         Command::Sign { image, key, access } => {
             if key.passphrase_stdin && access.password_stdin {

@@ -35,6 +35,10 @@ pub enum Error {
     /// An image that is not what it should be.
     #[error(transparent)]
     Refusal(#[from] Refusal),
+    /// An image that cannot be read, or does not say what it is made of.
+    #[cfg(feature = "sbom")]
+    #[error(transparent)]
+    Image(#[from] crate::sbom::SbomError),
     /// Wrong use of a command.
     #[error("{0}")]
     Usage(String),
@@ -75,6 +79,8 @@ impl Error {
             Self::Record(error) => error.exit_code(),
             #[cfg(feature = "cli")]
             Self::Refused(refusal) => refusal.exit_code(),
+            #[cfg(feature = "sbom")]
+            Self::Image(error) => error.exit_code(),
             Self::File { .. } => ENVIRONMENT,
             Self::Interrupted => INTERRUPTED,
         }

@@ -19,6 +19,11 @@ use thiserror::Error;
 
 pub use self::{cyclonedx::Bom, lock::Lock};
 use self::{files::Files, program::Program};
+use crate::error::{ENVIRONMENT, FAULT, USAGE};
+
+/// What helps against a program that does not name its crates.
+const ADD_A_LIST: &str =
+    "have the builder add the list, as `dependency-list` or `cargo auditable build` does";
 
 /// An image as it was read.
 #[derive(Debug)]
@@ -52,16 +57,39 @@ pub enum SbomError {
     List { file: String, reason: String },
     #[error("the lock file cannot be read: {reason}")]
     Lock { reason: String },
+    /// The image can be read, and does not say all that it is made of.
+    #[error("{}", gaps.iter().map(Gap::to_string).collect::<Vec<_>>().join("\n"))]
+    Gaps { gaps: Vec<Gap> },
 }
 
-/// What is wrong with what an image says of itself. Its code is `image-no-sbom`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl SbomError {
+    /// The exit code of a program that ends with this.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::WrongDigest { .. } | Self::List { .. } | Self::Gaps { .. } => FAULT,
+            Self::NotAnImage { .. } | Self::SeveralImages { .. } | Self::Compression | Self::Lock { .. } => {
+                USAGE
+            }
+            Self::Read { .. } => ENVIRONMENT,
+        }
+    }
+}
+
+/// What keeps a document from naming all that an image is made of; ends in what helps.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Gap {
     /// A Rust binary that does not name its crates.
+    #[error("`{file}` is a Rust program that does not say which crates it is made of; {ADD_A_LIST}")]
     NoList { file: String },
     /// A list that names no crate that the binary is of.
+    #[error("the list of crates in `{file}` does not say which one it is of; {ADD_A_LIST}")]
     NoRoot { file: String },
     /// A crate that the lock file does not know: the image is of another tree.
+    #[error(
+        "`{file}` is made of crates that `Cargo.lock` does not name ({}); build the image from this tree",
+        crates.join(", ")
+    )]
     NotLocked { file: String, crates: Vec<String> },
 }
 
@@ -86,34 +114,14 @@ impl Contents {
         let programs = self.files.iter().filter_map(|(path, file)| Some((path, file.program.as_ref()?)));
         programs.filter_map(|(path, program)| gap(path, program, lock)).collect()
     }
-}
 
-impl Gap {
-    /// What is wrong, in a sentence.
-    #[must_use]
-    pub fn message(&self) -> String {
-        match self {
-            Self::NoList { file } => {
-                format!("`{file}` is a Rust program that does not say which crates it is made of")
-            }
-            Self::NoRoot { file } => {
-                format!("the list of crates in `{file}` does not say which one it is of")
-            }
-            Self::NotLocked { file, crates } => {
-                format!("`{file}` is made of crates that `Cargo.lock` does not name: {}", crates.join(", "))
-            }
-        }
-    }
-
-    /// What helps.
-    #[must_use]
-    pub fn fix(&self) -> &'static str {
-        match self {
-            Self::NoList { .. } | Self::NoRoot { .. } => {
-                "let the builder add the list: `dependency-list`, or `cargo auditable build`"
-            }
-            Self::NotLocked { .. } => "build the image from this tree",
-        }
+    /// Whether the document names all crates.
+    ///
+    /// # Errors
+    /// When there are gaps: all of them.
+    pub fn complete(&self, lock: Option<&Lock>) -> Result<(), SbomError> {
+        let gaps = self.gaps(lock);
+        if gaps.is_empty() { Ok(()) } else { Err(SbomError::Gaps { gaps }) }
     }
 }
 

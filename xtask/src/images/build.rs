@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     bases::{self, Found, Missing},
     containerfile::{Containerfile, FILE, Stage},
+    dependencies,
     finish::{self, FINGERPRINT, Labels, Unfinished},
     origin::{Origin, Origins},
     policy,
@@ -31,9 +32,15 @@ const SHOWN_LINES: usize = 60;
 /// Layers that nothing names any more are removed once no build can be about to use them.
 const LEFT_OVER: &[&str] = &["image", "prune", "--force", "--filter", "label=dev.slipway.stage"];
 /// What all builds have in common. Every file of a layer has one time, so that a layer is what is in it: a build without a
-/// cache makes the same one.
-const FIXED: &[&str] =
-    &["build", "--format=docker", "--network=none", "--security-opt=label=disable", "--timestamp=946684800"];
+/// cache makes the same one. Without a network nobody needs the host's proxies, whose addresses may hold passwords.
+const FIXED: &[&str] = &[
+    "build",
+    "--format=docker",
+    "--network=none",
+    "--http-proxy=false",
+    "--security-opt=label=disable",
+    "--timestamp=946684800",
+];
 
 /// An image of this workspace.
 #[derive(Debug, Clone)]
@@ -105,7 +112,7 @@ pub(super) fn all(
         let findings = vec![policy::without_target(service, &file)];
         return Ok(Built::Failed { findings, output: String::new() });
     }
-    let (builder, findings) = Builder::new(cx, podman, log)?;
+    let (builder, mut findings) = Builder::new(cx, podman, log)?;
     if findings.iter().any(|it| it.level == Level::Error) {
         return Ok(Built::Failed { findings, output: String::new() });
     }
@@ -124,6 +131,7 @@ pub(super) fn all(
     };
     let images: Vec<Image> = plans.iter().zip(made).map(image).collect();
     forget_older(cx, podman, log, &before, &images)?;
+    findings.extend(dependencies::keep(cx, podman, log)?);
     Ok(Built::All(images, findings))
 }
 
@@ -211,6 +219,10 @@ impl<'a> Builder<'a> {
         }
         let _building = Building::begin(self.cx, self.podman)?;
         let build = self.command(FILE)?;
+        let build = match dependencies::ready(self.cx, self.podman, self.log, &build)? {
+            Ok(argument) => build.args(argument),
+            Err(finished) => return Ok(Err(failed(dependencies::STAGE, None, &finished)?)),
+        };
         for plan in plans {
             let id = match &plan.state {
                 State::There(_) => None,
@@ -325,7 +337,7 @@ pub(super) fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Proces
 }
 
 /// Runs a build, once more when somebody else removed an image from the store while podman was reading it.
-fn carried_out(build: &Process, log: &Log) -> Result<Finished, StepError> {
+pub(super) fn carried_out(build: &Process, log: &Log) -> Result<Finished, StepError> {
     for _ in 1..ATTEMPTS {
         let finished = build.run()?;
         if finished.success() || !LOST.iter().any(|it| finished.stderr.contains(it)) {
@@ -387,7 +399,7 @@ fn relevant(stdout: &str, stderr: &str) -> String {
 }
 
 /// The workspace's name as a part of an image's name.
-fn workspace(cx: &Context) -> String {
+pub(super) fn workspace(cx: &Context) -> String {
     let name = cx.root.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name: String = name.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect();
     let name = name.trim_matches('-');

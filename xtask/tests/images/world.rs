@@ -137,12 +137,18 @@ impl World {
 
     /// Compiles the service here and lays it out, with the libraries that it needs, below `root/`.
     pub(crate) fn compile(&self) {
-        let binary = self.root().join("root/edge");
-        fs::create_dir_all(binary.parent().unwrap()).unwrap();
+        let (bare, whole) = (self.root().join("bare"), self.root().join("root"));
+        let binary = bare.join("edge");
+        for folder in [&bare, &whole] {
+            fs::create_dir_all(folder).unwrap();
+        }
         let mut rustc = Command::new("rustc");
         rustc.args(["--edition=2024", "-Copt-level=s", "-Cstrip=symbols", "-o"]);
         let status = rustc.arg(&binary).arg(self.root().join("edge/src/main.rs")).status().unwrap();
         assert!(status.success());
+        dependency_list::embed(&self.root(), &["edge".to_owned()], &bare, &whole).unwrap();
+        fs::remove_dir_all(bare).unwrap();
+        let binary = whole.join("edge");
         let needed = Command::new("ldd").arg(&binary).output().unwrap();
         let needed = String::from_utf8(needed.stdout).unwrap();
         for library in needed.split_whitespace().filter(|it| it.starts_with('/')) {
