@@ -16,6 +16,8 @@ pub mod releases;
 mod retry;
 pub mod tokens;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sqlx::migrate::Migrator;
 
@@ -34,6 +36,9 @@ pub const PRODUCTION_LEDGER: &str = include_str!("../../../migrations/applied.to
 
 /// What the server's own lists call a process that does not say its name.
 const APPLICATION: &str = "slipway";
+
+/// How long a statement may take that no client waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The record. Cheap to clone: clones share their connections.
 #[derive(Clone, Debug)]
@@ -69,12 +74,19 @@ impl Store {
         Self::open(url, Options::of(APPLICATION))
     }
 
-    /// As [`Store::connect_lazily`], with as many connections as the caller uses at the same time.
+    /// As [`Store::connect_lazily`], with as many connections as the caller uses at the same time, for work that no client
+    /// waits for: its statements may take longer.
     ///
     /// # Errors
     /// The URL is malformed.
     pub fn connect_lazily_with(url: &str, connections: u32) -> Result<Self, Error> {
-        Self::open(url, Options { connections_max: connections, ..Options::of(APPLICATION) })
+        let patient = Options {
+            statement_timeout: PATIENCE,
+            lock_timeout: PATIENCE,
+            connections_max: connections,
+            ..Options::of(APPLICATION)
+        };
+        Self::open(url, patient)
     }
 
     /// As [`Store::connect_lazily`], for a process that says how it uses the database.
