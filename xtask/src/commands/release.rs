@@ -125,9 +125,6 @@ fn after_the_gate(cx: &Context, wanted: &Wanted) -> Vec<&'static Step> {
     }
     if Situation::publishes(cx, wanted) {
         after.extend([steps::PUSH, steps::VERIFY, steps::PUBLISH]);
-        if std::env::var_os("SLIPWAY_URL").is_some_and(|it| !it.is_empty()) {
-            after.push(steps::ANNOUNCE);
-        }
     }
     after
 }
@@ -299,7 +296,7 @@ impl<'a> Release<'a> {
         Ok(Outcome::Judged(Vec::new()))
     }
 
-    /// One part of what the binary `release` does: push, verify, publish, announce.
+    /// One part of what the binary `release` does: push, verify, publish.
     fn publish(&self, cx: &Context, log: &Log, part: &str) -> StepResult {
         let podman = Podman::find(cx, log)?;
         let binary = Binary { cx, wanted: self.wanted, podman: &podman };

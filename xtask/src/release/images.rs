@@ -18,6 +18,7 @@ use crate::{
 /// Labels that a release looks at.
 const FINGERPRINT: &str = "dev.slipway.fingerprint";
 const STAND_IN: &str = "dev.slipway.stand-in-base";
+const BASE: &str = "org.opencontainers.image.base.name";
 const VERSION: &str = "org.opencontainers.image.version";
 
 /// An image in podman's store.
@@ -82,13 +83,32 @@ fn ready(reference: &str, image: Inspected) -> Ready {
     let labels = image.labels.unwrap_or_default();
     let label = |name: &str| labels.get(name).filter(|it| !it.is_empty()).cloned();
     let name = reference.rsplit('/').next().unwrap_or(reference);
-    let stand_ins = label(STAND_IN).unwrap_or_default();
+    let stands_in = label(STAND_IN).is_some_and(|it| it == "true");
+    let base = || label(BASE).unwrap_or_else(|| "a base without a name".into());
     Ready {
         service: name.split(':').next().unwrap_or(name).to_owned(),
         reference: reference.to_owned(),
         id: format!("sha256:{}", image.id.trim_start_matches("sha256:")),
         fingerprint: label(FINGERPRINT),
         version: label(VERSION),
-        stand_ins: stand_ins.split([',', ' ']).filter(|it| !it.is_empty()).map(str::to_owned).collect(),
+        stand_ins: stands_in.then(base).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stand_ins(labels: &str) -> Vec<String> {
+        let image = format!(r#"{{"Id": "ab", "Labels": {{{labels}}}}}"#);
+        ready("localhost/x/edge:1", serde_json::from_str(&image).unwrap()).stand_ins
+    }
+
+    #[test]
+    fn only_an_image_that_says_so_starts_from_a_stand_in() {
+        assert_eq!(stand_ins(r#""dev.slipway.stand-in-base": "false""#), Vec::<String>::new());
+        assert_eq!(stand_ins(""), Vec::<String>::new());
+        let told = r#""dev.slipway.stand-in-base": "true", "org.opencontainers.image.base.name": "localhost/slipway-base/rust:1""#;
+        assert_eq!(stand_ins(told), ["localhost/slipway-base/rust:1"]);
     }
 }

@@ -78,8 +78,8 @@ impl World {
             Self::new(&format!("publisher = \"local\"\nregistry = \"{address}\"\npath = \"team/product\"\n"));
         world.write(
             "Containerfile",
-            "FROM scratch AS edge-runtime\nCOPY root/ /\nLABEL dev.slipway.service=\"edge\" dev.slipway.fingerprint=\"f\" \
-             org.opencontainers.image.revision=\"r\"\nUSER 65532:65532\nHEALTHCHECK NONE\nENTRYPOINT [\"/edge\"]\n",
+            "FROM scratch AS edge-runtime\nCOPY root/ /\nLABEL org.opencontainers.image.title=\"edge\" \
+             org.opencontainers.image.licenses=\"MIT\"\nUSER 65532:65532\nHEALTHCHECK NONE\nENTRYPOINT [\"/edge\"]\n",
         );
         world.compile();
         let (key, public) = keys();
