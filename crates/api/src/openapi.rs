@@ -154,10 +154,14 @@ mod tests {
             assert!(serde_json::from_str::<Value>(parameter.schema).is_ok(), "{}", parameter.name);
         }
         insta::assert_snapshot!(referred.into_iter().collect::<Vec<_>>().join("\n"), @"
+        #/components/schemas/AuditEntry
+        #/components/schemas/AuditEntryPage
         #/components/schemas/CreatedToken
         #/components/schemas/Decision
         #/components/schemas/DesiredRelease
+        #/components/schemas/DesiredReleasePage
         #/components/schemas/Environment
+        #/components/schemas/EnvironmentPage
         #/components/schemas/Event
         #/components/schemas/FieldError
         #/components/schemas/Health
@@ -166,14 +170,17 @@ mod tests {
         #/components/schemas/NewRelease
         #/components/schemas/NewToken
         #/components/schemas/Observation
-        #/components/schemas/Page
+        #/components/schemas/ObservationPage
         #/components/schemas/Problem
         #/components/schemas/Promotion
+        #/components/schemas/PromotionPage
         #/components/schemas/PromotionState
         #/components/schemas/PutEnvironment
         #/components/schemas/Release
+        #/components/schemas/ReleasePage
         #/components/schemas/Role
         #/components/schemas/Token
+        #/components/schemas/TokenPage
         ");
     }
 

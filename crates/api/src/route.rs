@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema as _, ToSchema};
 
 use crate::{ROUTES, Role};
 
@@ -153,6 +153,11 @@ impl Shape {
         Self { collect: collect::<T> }
     }
 
+    /// The shape of a page of such items.
+    pub const fn page_of<T: ToSchema>() -> Self {
+        Self { collect: collect_page::<T> }
+    }
+
     /// Adds the schema to those given, with all that it refers to, and returns its name among them.
     pub(crate) fn collect(self, schemas: &mut BTreeMap<String, Value>) -> String {
         (self.collect)(schemas)
@@ -177,6 +182,13 @@ fn collect<T: ToSchema>(schemas: &mut BTreeMap<String, Value>) -> String {
         schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
     }
     T::name().into_owned()
+}
+
+/// Each page has a name of its own: by the type's name alone, all of them would be one schema.
+fn collect_page<T: ToSchema>(schemas: &mut BTreeMap<String, Value>) -> String {
+    let name = format!("{}Page", collect::<T>(schemas));
+    schemas.insert(name.clone(), serde_json::to_value(crate::Page::<T>::schema()).unwrap_or_default());
+    name
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::figures::Figures;
 use crate::hygiene::{self, Proxies};
 use crate::jwt::{self, KeysFile};
 use crate::rate_limit::{Client, Decision, Limiter};
-use crate::{CONTROL, Config};
+use crate::{CONTROL, Config, description};
 
 /// Where the description of the API is.
 pub const OPENAPI: &str = "/openapi.json";
@@ -83,7 +83,7 @@ impl Entrance {
             limits,
             trusted_proxies: config.trusted_proxies.clone().unwrap_or_default(),
             figures,
-            description: api::openapi::document(env!("CARGO_PKG_VERSION")).to_string().into(),
+            description: description::document(env!("CARGO_PKG_VERSION")).to_string().into(),
         }))
     }
 

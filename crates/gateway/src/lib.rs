@@ -11,6 +11,7 @@ mod api_tokens;
 mod authenticate;
 mod bounded;
 mod client_address;
+mod description;
 mod entrance;
 mod figures;
 mod hygiene;

@@ -3,7 +3,7 @@
 use super::{CURSOR, INVALID, LIMIT, answer, problem, text};
 use crate::Exposure::Public;
 use crate::Role::Viewer;
-use crate::{Answer, AuditEntry, Event, Method, Page, Parameter, Place, Route, Shape};
+use crate::{Answer, AuditEntry, Event, Method, Parameter, Place, Route, Shape};
 
 const INSTANT: &str = r#"{"type":"string","format":"date-time"}"#;
 
@@ -26,7 +26,7 @@ pub(super) const ROUTES: &[Route] = &[
             Parameter { name: "until", place: Place::Query, what: "Before this.", schema: INSTANT },
         ],
         request: None,
-        answers: &[answer(200, "A page of entries.", Shape::of::<Page<AuditEntry>>()), INVALID],
+        answers: &[answer(200, "A page of entries.", Shape::page_of::<AuditEntry>()), INVALID],
     },
     Route {
         method: Method::Get,

@@ -4,7 +4,7 @@ use super::{INVALID, KEY, KEY_REUSED, NOT_FOUND, PAGE, answer, problem};
 use crate::Exposure::Public;
 use crate::Role::{Operator, Viewer};
 use crate::{
-    DesiredRelease, Environment, Method, NewObservation, Observation, Page, Parameter, Place, PutEnvironment,
+    DesiredRelease, Environment, Method, NewObservation, Observation, Parameter, Place, PutEnvironment,
     Route, Shape,
 };
 
@@ -25,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Lists environments by name.",
         parameters: PAGE,
         request: None,
-        answers: &[answer(200, "A page of environments.", Shape::of::<Page<Environment>>()), INVALID],
+        answers: &[answer(200, "A page of environments.", Shape::page_of::<Environment>()), INVALID],
     },
     Route {
         method: Method::Get,
@@ -65,7 +65,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: PAGE,
         request: None,
         answers: &[
-            answer(200, "A page of desired releases.", Shape::of::<Page<DesiredRelease>>()),
+            answer(200, "A page of desired releases.", Shape::page_of::<DesiredRelease>()),
             NOT_FOUND,
             INVALID,
         ],
@@ -80,7 +80,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: PAGE,
         request: None,
         answers: &[
-            answer(200, "A page of observations.", Shape::of::<Page<Observation>>()),
+            answer(200, "A page of observations.", Shape::page_of::<Observation>()),
             NOT_FOUND,
             INVALID,
         ],

@@ -3,7 +3,7 @@
 use super::{INVALID, KEY, KEY_REUSED, NOT_FOUND, PAGE, answer, problem};
 use crate::Exposure::Public;
 use crate::Role::{Operator, Releaser, Viewer};
-use crate::{Answer, Decision, Method, NewPromotion, Page, Promotion, Route, Shape};
+use crate::{Answer, Decision, Method, NewPromotion, Promotion, Route, Shape};
 
 const DECIDED: Answer = problem(409, "It is decided already.");
 const ONESELF: Answer = problem(403, "The role does not suffice, or nobody but another person may do it.");
@@ -18,7 +18,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Lists what was asked for in an environment, newest first.",
         parameters: PAGE,
         request: None,
-        answers: &[answer(200, "A page of promotions.", Shape::of::<Page<Promotion>>()), NOT_FOUND, INVALID],
+        answers: &[answer(200, "A page of promotions.", Shape::page_of::<Promotion>()), NOT_FOUND, INVALID],
     },
     Route {
         method: Method::Post,

@@ -3,7 +3,7 @@
 use super::{INVALID, KEY, KEY_REUSED, NOT_FOUND, PAGE, answer, problem};
 use crate::Exposure::Public;
 use crate::Role::{Releaser, Viewer};
-use crate::{Method, NewRelease, Page, Release, Route, Shape};
+use crate::{Method, NewRelease, Release, Route, Shape};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -15,7 +15,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Lists releases, newest first.",
         parameters: PAGE,
         request: None,
-        answers: &[answer(200, "A page of releases.", Shape::of::<Page<Release>>()), INVALID],
+        answers: &[answer(200, "A page of releases.", Shape::page_of::<Release>()), INVALID],
     },
     Route {
         method: Method::Post,

@@ -3,7 +3,7 @@
 use super::{INVALID, NOT_FOUND, PAGE, answer, problem};
 use crate::Exposure::{Internal, Public};
 use crate::Role::Operator;
-use crate::{CreatedToken, Method, NewToken, Page, ResolveToken, ResolvedToken, Route, Shape, Token};
+use crate::{CreatedToken, Method, NewToken, ResolveToken, ResolvedToken, Route, Shape, Token};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -15,7 +15,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Lists API tokens without their secrets, newest first.",
         parameters: PAGE,
         request: None,
-        answers: &[answer(200, "A page of tokens.", Shape::of::<Page<Token>>()), INVALID],
+        answers: &[answer(200, "A page of tokens.", Shape::page_of::<Token>()), INVALID],
     },
     Route {
         method: Method::Post,

@@ -1,6 +1,7 @@
 //! The built gateway, as its container runs it, in front of a control that the test can take away.
 
 mod api_tokens;
+mod documented;
 mod forwarding;
 mod jwt;
 mod lifecycle;
