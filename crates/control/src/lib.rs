@@ -13,7 +13,7 @@ mod refusal;
 mod routes;
 
 use service::identity::{IdentityKeys, Verifier};
-use service::settings::{DatabaseUrl, Milliseconds};
+use service::settings::{DatabaseUrl, Milliseconds, Seconds};
 use store::Store;
 
 pub use events::Followers;
@@ -39,6 +39,8 @@ service::settings! {
         pub followers_max: u32 = "EVENT_FOLLOWERS_MAX", default "64";
         /// How long a follower hears nothing before it is told that the connection stands.
         pub heartbeat: Milliseconds = "EVENT_HEARTBEAT_MS", default "15000";
+        /// How long it waits for the database when it starts, live but not ready, before it gives up.
+        pub database_wait: Seconds = "DATABASE_WAIT_S", default "30";
     }
 }
 

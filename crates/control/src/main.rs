@@ -15,6 +15,10 @@ fn main() -> ExitCode {
             let store = store.clone();
             move || control::answers(store.clone())
         });
+        parts.wait_for("database", ("DATABASE_WAIT_S", config.database_wait.0), {
+            let store = store.clone();
+            move || control::answers(store.clone())
+        });
         let followers = Followers::new(config.followers_max, config.heartbeat.0, &parts.shutdown);
         parts.background("events", followers.clone().look_out(store.clone()));
         let verifier = Verifier::new(config.identity_key, AUDIENCE);

@@ -9,6 +9,8 @@ fn main() -> ExitCode {
     let defaults = &[
         ("LISTEN", "0.0.0.0:8080"),
         ("ADMIN_LISTEN", "0.0.0.0:9080"),
+        // An upload may take its time, and a WebSocket begins with an answer.
+        ("REQUEST_TIMEOUT_S", "3600"),
         ("REQUEST_BODY_MAX_BYTES", "1073741824"),
     ];
     service::run(service::about!(defaults), |config: Config, parts| async move {

@@ -3,7 +3,6 @@
 //! It is open from the start to the last moment of the drain, so that a stopping service can still be watched.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -13,15 +12,13 @@ use axum::routing::get;
 use metrics::Metrics;
 use tokio::net::TcpListener;
 
+use crate::figures::Connections;
 use crate::health::{self, Readiness};
-use crate::server;
+use crate::server::{ConnectionLimits, Server};
 use crate::shutdown::Shutdown;
 
 /// Where Prometheus asks.
 const METRICS: &str = "/metrics";
-
-/// How long an idle connection is kept, and how long a request's head may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves metrics and health at `listen` until the process ends; returns where that is.
 ///
@@ -37,9 +34,10 @@ pub(crate) async fn open(
     })?;
     let address = listener.local_addr().context("the listening socket has no address")?;
     let router = router(metrics, readiness);
-    // Nobody drains it: it ends with the process.
-    let (never, _drained) = Shutdown::new();
-    tokio::spawn(server::accept(listener, router, HEAD_TIMEOUT, never));
+    // Nobody drains it: it ends with the process. What happens on it is no figure of the service's.
+    let (shutdown, _drained) = Shutdown::new();
+    let (limits, figures) = (ConnectionLimits::ADMIN, Connections::new(&Metrics::new()));
+    tokio::spawn(Server { router, limits, figures, shutdown }.accept(listener));
     Ok(address)
 }
 

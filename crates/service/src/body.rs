@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
+use crate::access::Received;
 use crate::problem::Problem;
 
 /// So many bytes give the sender a second of its patience back.
@@ -45,6 +46,7 @@ pub(crate) struct LimitedBody {
     received_bytes: u64,
     patience_left: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    received: Received,
 }
 
 impl BodyError {
@@ -73,7 +75,7 @@ impl From<BodyError> for Problem {
 }
 
 /// Puts limits on a body; one that announces itself as too large is refused before it is read.
-pub(crate) fn limit(body: Body, limits: Limits) -> Result<Body, BodyError> {
+pub(crate) fn limit(body: Body, limits: Limits, received: Received) -> Result<Body, BodyError> {
     if body.size_hint().lower() > limits.max_bytes {
         return Err(BodyError::TooLarge { max_bytes: limits.max_bytes });
     }
@@ -81,7 +83,14 @@ pub(crate) fn limit(body: Body, limits: Limits) -> Result<Body, BodyError> {
         return Ok(body);
     }
     let patience_left = limits.patience;
-    Ok(Body::new(LimitedBody { inner: body, limits, received_bytes: 0, patience_left, waiting: None }))
+    Ok(Body::new(LimitedBody {
+        inner: body,
+        limits,
+        received_bytes: 0,
+        patience_left,
+        waiting: None,
+        received,
+    }))
 }
 
 impl HttpBody for LimitedBody {
@@ -112,6 +121,7 @@ impl LimitedBody {
     fn accept(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, axum::BoxError> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.received_bytes = self.received_bytes.saturating_add(bytes);
+        self.received.add(bytes);
         if self.received_bytes > self.limits.max_bytes {
             return Err(BodyError::TooLarge { max_bytes: self.limits.max_bytes }.into());
         }

@@ -2,18 +2,26 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use metrics::Metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::body::Limits;
+use crate::figures::Connections;
 use crate::health::Readiness;
-use crate::settings::{Bytes, LogFilter, Milliseconds, Seconds};
-use crate::shutdown::{Drained, Shutdown};
-use crate::{admin, layers, server};
+use crate::layers::Around;
+use crate::server::{ConnectionLimits, Server};
+use crate::settings::{Bytes, Count, HeadBytes, LogFilter, Milliseconds, Seconds};
+use crate::shutdown::{Drained, Shutdown, Stage};
+use crate::{admin, layers};
+
+/// How long to wait before asking again for what a service cannot begin without.
+const WAIT_STEP: Duration = Duration::from_millis(250);
 
 /// Which service this is. Made by [`about!`](crate::about!).
 #[derive(Debug, Clone, Copy)]
@@ -65,17 +73,29 @@ crate::settings! {
         /// What it logs.
         pub log: LogFilter = "LOG", default "info";
         /// How long it still accepts requests after TERM, already unready, so that whoever routes to it can notice.
-        pub shutdown_delay: Seconds = "SHUTDOWN_DELAY_S", default "0";
+        pub shutdown_delay: Seconds = "SHUTDOWN_DELAY_S", default "2";
         /// How long after that what is in flight may take to finish.
         pub shutdown_grace: Seconds = "SHUTDOWN_GRACE_S", default "10";
         /// How long a readiness check may take.
         pub ready_timeout: Milliseconds = "READY_TIMEOUT_MS", default "2000";
+        /// How many clients may be connected at the same time; one more is answered 503 and closed.
+        pub connections_max: Count = "CONNECTIONS_MAX", default "512";
+        /// How old a connection may become before it is closed after the answer at hand.
+        pub connection_age_max: Seconds = "CONNECTION_AGE_MAX_S", default "3600";
         /// How long a client may take to send a request's head, and how long an idle connection is kept.
         pub request_head_timeout: Seconds = "REQUEST_HEAD_TIMEOUT_S", default "10";
+        /// How large a request's head may be: request line and headers.
+        pub request_head_max: HeadBytes = "REQUEST_HEAD_MAX_BYTES", default "16384";
+        /// How many headers a request may have.
+        pub request_headers_max: Count = "REQUEST_HEADERS_MAX", default "100";
         /// How long a client may keep the service waiting for a request's body; each KiB that arrives gives a second back.
         pub request_body_timeout: Seconds = "REQUEST_BODY_TIMEOUT_S", default "10";
         /// How large a request's body may be.
         pub request_body_max: Bytes = "REQUEST_BODY_MAX_BYTES", default "1048576";
+        /// How long it may take from a request's head to the head of its answer, whatever it is that takes so long.
+        pub request_timeout: Seconds = "REQUEST_TIMEOUT_S", default "60";
+        /// How long a client may leave what it is sent unread.
+        pub send_timeout: Seconds = "SEND_TIMEOUT_S", default "30";
     }
 }
 
@@ -97,6 +117,17 @@ impl Chassis {
     pub(crate) fn limits(&self) -> Limits {
         Limits { max_bytes: self.request_body_max.0, patience: self.request_body_timeout.0 }
     }
+
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            connections_max: self.connections_max.0,
+            age_max: self.connection_age_max.0,
+            head_timeout: self.request_head_timeout.0,
+            head_bytes_max: self.request_head_max.0,
+            headers_max: self.request_headers_max.0,
+            send_timeout: self.send_timeout.0,
+        }
+    }
 }
 
 impl Parts {
@@ -115,6 +146,51 @@ impl Parts {
         });
     }
 
+    /// Waits for something that the service cannot begin without, its database for one: it serves meanwhile, live but
+    /// not ready. When `asked` has not succeeded once after `deadline`, which the setting of that name says, the service
+    /// stops with an error that says what it waited for, and why in vain. Later on, its absence is a matter of readiness.
+    pub fn wait_for<F, Fut, E>(
+        &mut self,
+        what: &'static str,
+        (setting, deadline): (&'static str, Duration),
+        asked: F,
+    ) where
+        F: Fn() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send,
+        E: Into<anyhow::Error> + Send,
+    {
+        let shutdown = self.shutdown.clone();
+        self.background(what, async move {
+            let give_up = Instant::now() + deadline;
+            let mut waited = false;
+            loop {
+                let reason = match tokio::time::timeout_at(give_up, asked()).await {
+                    Ok(Ok(())) => break,
+                    Ok(Err(error)) => error.into(),
+                    Err(_) => anyhow::anyhow!("no answer"),
+                };
+                if shutdown.stage() == Stage::Draining {
+                    return Ok(());
+                }
+                if Instant::now() + WAIT_STEP >= give_up {
+                    let limit_s = deadline.as_secs();
+                    return Err(reason
+                        .context(format!("the {what} could not be reached within {limit_s} s ({setting})")));
+                }
+                if !waited {
+                    tracing::warn!(reason = format!("{reason:#}"), "waiting for the {what}");
+                }
+                waited = true;
+                tokio::time::sleep(WAIT_STEP).await;
+            }
+            if waited {
+                tracing::info!("the {what} is there");
+            }
+            shutdown.draining().await;
+            Ok(())
+        });
+    }
+
     /// Serves the router, with everything that every service has around it, until the service has been told to stop
     /// and has finished what was in flight.
     pub async fn serve(mut self, router: Router) -> anyhow::Result<()> {
@@ -123,15 +199,19 @@ impl Parts {
             format!("cannot listen on `{listen}`; set `LISTEN` to an address that is free")
         })?;
         let address = listener.local_addr().context("the listening socket has no address")?;
-        let router = layers::dress(router, self.readiness.clone(), self.chassis.limits());
+        let around = Around::new(self.chassis.limits(), self.chassis.request_timeout.0, &self.metrics);
+        let server = Server {
+            router: layers::dress(router, self.readiness.clone(), around),
+            limits: self.chassis.connection_limits(),
+            figures: Connections::new(&self.metrics),
+            shutdown: self.shutdown.clone(),
+        };
         let (metrics, readiness) = (self.metrics.clone(), self.readiness.clone());
         let admin = admin::open(self.chassis.admin_listen, metrics, readiness).await?;
         tracing::info!(address = %address, admin = %admin, "listening");
 
-        let head_timeout = self.chassis.request_head_timeout.0;
-        let accepting = server::accept(listener, router, head_timeout, self.shutdown.clone());
         tokio::select! {
-            () = accepting => {}
+            () = server.accept(listener) => {}
             ended = ended_early(&mut self.background, &self.shutdown) => return Err(ended),
         }
         self.drain().await
@@ -164,7 +244,7 @@ async fn ended_early(
         Ok((name, Err(error))) => error.context(format!("background task `{name}` failed")),
         Ok((name, Ok(()))) => {
             // It may just have been the quickest to notice that the service is to stop.
-            if shutdown.stage() == crate::shutdown::Stage::Draining {
+            if shutdown.stage() == Stage::Draining {
                 return std::future::pending().await;
             }
             anyhow::anyhow!("background task `{name}` ended although nothing asked it to")
@@ -187,17 +267,29 @@ mod tests {
         LOG
             What it logs. (a log filter such as `info` or `info,store=debug`; default `info`)
         SHUTDOWN_DELAY_S
-            How long it still accepts requests after TERM, already unready, so that whoever routes to it can notice. (a whole number of seconds; default `0`)
+            How long it still accepts requests after TERM, already unready, so that whoever routes to it can notice. (a whole number of seconds; default `2`)
         SHUTDOWN_GRACE_S
             How long after that what is in flight may take to finish. (a whole number of seconds; default `10`)
         READY_TIMEOUT_MS
             How long a readiness check may take. (a whole number of milliseconds; default `2000`)
+        CONNECTIONS_MAX
+            How many clients may be connected at the same time; one more is answered 503 and closed. (a whole number, at least 1; default `512`)
+        CONNECTION_AGE_MAX_S
+            How old a connection may become before it is closed after the answer at hand. (a whole number of seconds; default `3600`)
         REQUEST_HEAD_TIMEOUT_S
             How long a client may take to send a request's head, and how long an idle connection is kept. (a whole number of seconds; default `10`)
+        REQUEST_HEAD_MAX_BYTES
+            How large a request's head may be: request line and headers. (a whole number of bytes from 8192 to 1048576; default `16384`)
+        REQUEST_HEADERS_MAX
+            How many headers a request may have. (a whole number, at least 1; default `100`)
         REQUEST_BODY_TIMEOUT_S
             How long a client may keep the service waiting for a request's body; each KiB that arrives gives a second back. (a whole number of seconds; default `10`)
         REQUEST_BODY_MAX_BYTES
             How large a request's body may be. (a whole number of bytes; default `1048576`)
+        REQUEST_TIMEOUT_S
+            How long it may take from a request's head to the head of its answer, whatever it is that takes so long. (a whole number of seconds; default `60`)
+        SEND_TIMEOUT_S
+            How long a client may leave what it is sent unread. (a whole number of seconds; default `30`)
         ");
     }
 }

@@ -20,12 +20,15 @@ use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::body::BodyError;
 use crate::health;
 use crate::problem::Problem;
 use crate::settings::FromSetting;
 use crate::shutdown::Shutdown;
+use crate::trace;
 use headers::Hop;
 use progress::{Progress, WatchedBody};
 
@@ -191,7 +194,36 @@ impl Forwarder {
         }
     }
 
-    async fn exchange(&self, request: Request, progress: &Progress) -> Result<Response, ForwardError> {
+    /// Asks the upstream, in a span of its own that goes on with the trace that the request belongs to.
+    async fn exchange(&self, mut request: Request, progress: &Progress) -> Result<Response, ForwardError> {
+        let authority = &self.upstream.0;
+        let span = tracing::info_span!(
+            "forward",
+            otel.name = request.method().as_str(),
+            otel.kind = "client",
+            otel.status = Empty,
+            http.request.method = request.method().as_str(),
+            http.response.status_code = Empty,
+            server.address = authority.host(),
+            server.port = authority.port_u16().unwrap_or(80),
+            "error.type" = Empty,
+        );
+        if let Some(context) = span.in_scope(trace::current) {
+            context.inject(request.headers_mut());
+        }
+        let answered = self.ask(request, progress).instrument(span.clone()).await;
+        match &answered {
+            Ok(response) => {
+                span.record("http.response.status_code", response.status().as_u16());
+            }
+            Err(error) => {
+                span.record("error.type", error.kind()).record("otel.status", "error");
+            }
+        }
+        answered
+    }
+
+    async fn ask(&self, request: Request, progress: &Progress) -> Result<Response, ForwardError> {
         let authority = &self.upstream.0;
         let timeout = self.options.first_byte_timeout;
         let answered = tokio::select! {
@@ -225,6 +257,20 @@ impl Forwarder {
             forwarded_headers: self.options.forwarded_headers,
             host: host(request.headers()),
             body: if exact.is_some() { headers::Length::Known } else { headers::Length::Unknown },
+        }
+    }
+}
+
+impl ForwardError {
+    /// What kind of failure it is, in a word, for traces and figures.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(..) => "connect",
+            Self::ConnectTimeout(..) => "connect_timeout",
+            Self::FirstByteTimeout(..) => "first_byte_timeout",
+            Self::Broken(..) => "broken",
+            Self::Body(_) | Self::BodyIncomplete(_) => "body",
+            Self::Status(..) => "status",
         }
     }
 }

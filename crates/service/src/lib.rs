@@ -39,16 +39,20 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod trace;
 
 mod access;
 mod admin;
 mod body;
 mod chassis;
+mod figures;
 mod healthcheck;
 mod layers;
 mod process;
+mod refusal;
 mod run;
 mod server;
+mod socket;
 mod wire;
 
 pub use body::BodyError;

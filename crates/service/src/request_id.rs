@@ -17,12 +17,17 @@ const LENGTH_MAX: usize = 128;
 pub struct RequestId(String);
 
 impl RequestId {
-    /// The id that the request brings if it is sane, otherwise a new one (UUID v7: sorts by time).
+    /// A new one (UUID v7: sorts by time).
+    pub(crate) fn new() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+
+    /// The id that the request brings if it is sane, otherwise a new one.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut given = headers.get_all(HEADER).iter();
         match (given.next().and_then(|value| value.to_str().ok()), given.next()) {
             (Some(id), None) if is_sane(id) => Self(id.to_owned()),
-            _ => Self(uuid::Uuid::now_v7().to_string()),
+            _ => Self::new(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::chassis::{About, Chassis, Parts, Subcommand};
 use crate::health::Readiness;
 use crate::settings::{self, Reader, Settings, SettingsError};
 use crate::shutdown::{self, Shutdown, Stage};
+use crate::trace::{Exporter, SpanLayer, Tracing};
 use crate::{healthcheck, process, telemetry};
 
 /// Exit code of a service that failed, or is not healthy.
@@ -86,7 +87,7 @@ fn help<C: Settings>(about: About) -> String {
     let width = name.len() + " healthcheck   ".len();
     let line = |it: &Subcommand| format!("  {:width$}{}\n", format!("{name} {}", it.name), it.what);
     let own: String = commands.iter().map(line).collect();
-    let settings = settings::describe(&[C::TABLE, Chassis::TABLE], defaults);
+    let settings = settings::describe(&[C::TABLE, Chassis::TABLE, Tracing::TABLE], defaults);
     format!(
         "{name} {version}
 
@@ -122,13 +123,18 @@ where
     Fut: Future<Output = anyhow::Result<()>>,
 {
     let mut reader = Reader::from_process(about.defaults);
-    let (config, chassis) = (C::read(&mut reader), Chassis::read(&mut reader));
-    let (config, chassis) = match reader.finish(config.zip(chassis)) {
+    let (config, chassis, tracing) =
+        (C::read(&mut reader), Chassis::read(&mut reader), Tracing::read(&mut reader));
+    let ((config, chassis), tracing) = match reader.finish(config.zip(chassis).zip(tracing)) {
         Ok(settings) => settings,
         Err(error) => return refuse(about, &error),
     };
-    telemetry::init(about.name, about.version, &chassis.log);
-    match block_on(about, chassis, |parts| main(config, parts)) {
+    let metrics = Metrics::new();
+    process::register(&metrics, about.name, about.version);
+    let exporter = Exporter::new(&tracing, about.name, about.version, &metrics);
+    let spans = SpanLayer::new(tracing.sampler(), exporter.as_ref().map(Exporter::queue));
+    telemetry::init_with(spans, about.name, about.version, &chassis.log);
+    match block_on(chassis, metrics, exporter, |parts| main(config, parts)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "stopped by an error");
@@ -146,7 +152,12 @@ fn refuse(about: About, error: &SettingsError) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn block_on<F, Fut>(about: About, chassis: Chassis, main: F) -> anyhow::Result<()>
+fn block_on<F, Fut>(
+    chassis: Chassis,
+    metrics: Metrics,
+    exporter: Option<Exporter>,
+    main: F,
+) -> anyhow::Result<()>
 where
     F: FnOnce(Parts) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
@@ -155,21 +166,24 @@ where
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    let metrics = Metrics::new();
-    process::register(&metrics, about.name, about.version);
     let (shutdown, drained) = Shutdown::new();
     let readiness = Readiness::new(chassis.ready_timeout.0, shutdown.clone(), &metrics);
     let grace = chassis.shutdown_grace.0;
     let delay = chassis.shutdown_delay.0;
     let result = runtime.block_on(async {
         shutdown::watch_signals(shutdown.clone(), delay).context("cannot listen for signals")?;
+        let exporting = exporter.map(Exporter::start);
         let background = JoinSet::new();
         let parts = Parts { chassis, readiness, shutdown: shutdown.clone(), metrics, drained, background };
         tracing::info!("starting");
-        tokio::select! {
+        let result = tokio::select! {
             result = main(parts) => result,
             () = overdue(&shutdown, grace + DRAIN_SLACK) => Ok(()),
+        };
+        if let Some(exporting) = exporting {
+            exporting.finish().await;
         }
+        result
     });
     // Whatever still runs has had its time.
     runtime.shutdown_background();

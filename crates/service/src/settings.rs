@@ -8,7 +8,9 @@ mod kinds;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-pub use kinds::{Bytes, DatabaseUrl, FromSetting, LogFilter, Milliseconds, Seconds, Secret};
+pub use kinds::{
+    Bytes, Count, DatabaseUrl, FromSetting, HeadBytes, LogFilter, Milliseconds, Seconds, Secret,
+};
 
 /// One line of a settings table.
 #[derive(Debug, Clone, Copy)]

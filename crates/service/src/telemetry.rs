@@ -9,19 +9,30 @@ use std::panic::PanicHookInfo;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::settings::LogFilter;
+use crate::trace::{self, SpanLayer};
 
 /// Starts logging for this process; a second call changes nothing. Panics are logged like every other event.
 pub fn init(service: &'static str, version: &'static str, filter: &LogFilter) {
-    let subscriber = lines(Line { service, version }, filter, io::stderr);
-    let started = tracing::subscriber::set_global_default(subscriber);
-    if started.is_ok() {
+    start(Registry::default().with(lines(Line { service, version }, filter, io::stderr)));
+}
+
+/// As [`init`], and follows spans.
+pub(crate) fn init_with(spans: SpanLayer, service: &'static str, version: &'static str, filter: &LogFilter) {
+    let lines = lines(Line { service, version }, filter, io::stderr);
+    start(Registry::default().with(lines).with(spans.with_filter(filter_fn(SpanLayer::wants))));
+}
+
+fn start(subscriber: impl Subscriber + Send + Sync) {
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
 }
@@ -36,18 +47,18 @@ struct Line {
 struct Collect<'a>(&'a mut Map<String, Value>);
 
 /// Writes every event that passes the filter as a line.
-fn lines<W>(line: Line, filter: &LogFilter, writer: W) -> impl Subscriber + Send + Sync
+fn lines<S, W>(line: Line, filter: &LogFilter, writer: W) -> impl Layer<S> + Send + Sync
 where
+    S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // The filter was checked when the setting was read.
     let filter = EnvFilter::try_new(filter.as_str()).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
+    tracing_subscriber::fmt::layer()
         .with_writer(writer)
-        .with_env_filter(filter)
         .fmt_fields(JsonFields::new())
         .event_format(line)
-        .finish()
+        .with_filter(filter)
 }
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -69,7 +80,7 @@ where
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.fields.as_str());
             if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
-                line.extend(fields);
+                line.extend(fields.into_iter().filter(|(name, _)| !trace::is_for_traces_only(name)));
             }
         }
         event.record(&mut Collect(&mut line));
@@ -139,7 +150,8 @@ mod tests {
         let written = Written::default();
         let writer = written.clone();
         let line = Line { service: "sample", version: "1.2.3" };
-        let subscriber = lines(line, &LogFilter::from_setting(filter).unwrap(), move || writer.clone());
+        let lines = lines(line, &LogFilter::from_setting(filter).unwrap(), move || writer.clone());
+        let subscriber = Registry::default().with(lines);
         tracing::subscriber::with_default(subscriber, act);
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         let still = |line: &str| {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::body::Limits;
 use crate::health::Readiness;
-use crate::layers;
+use crate::layers::{self, Around};
 use crate::problem::MEDIA_TYPE;
 use crate::shutdown::Shutdown;
 
@@ -91,7 +91,9 @@ impl Answer {
 pub fn dressed(router: Router) -> Router {
     let (shutdown, _drained) = Shutdown::new();
     let limits = Limits { max_bytes: 1 << 20, patience: DEADLINE };
-    layers::dress(router, Readiness::new(DEADLINE, shutdown, &Metrics::new()), limits)
+    let metrics = Metrics::new();
+    let around = Around::new(limits, DEADLINE, &metrics);
+    layers::dress(router, Readiness::new(DEADLINE, shutdown, &metrics), around)
 }
 
 /// Asks a router without a socket.

@@ -29,6 +29,8 @@ service::settings! {
     struct Config {
         /// The record, in the login of the app role.
         database: DatabaseUrl = "DATABASE_URL";
+        /// How long it waits for the database when it starts, live but not ready, before it gives up.
+        database_wait: Seconds = "DATABASE_WAIT_S", default "30";
         /// How many jobs it works on at the same time.
         hands: Hands = "WORKER_CONCURRENCY", default "4";
         /// How long a job stays with a worker that says nothing any more; a living one renews at a third of it.
@@ -69,6 +71,12 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
     let store = Store::connect_lazily_with(config.database.expose(), connections)?;
     let asked = store.clone();
     parts.readiness.check("database", move || {
+        let store = asked.clone();
+        async move { store.ping().await }
+    });
+
+    let asked = store.clone();
+    parts.wait_for("database", ("DATABASE_WAIT_S", config.database_wait.0), move || {
         let store = asked.clone();
         async move { store.ping().await }
     });

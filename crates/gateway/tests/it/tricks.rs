@@ -184,7 +184,7 @@ async fn a_path_reaches_control_as_it_was_judged_or_not_at_all() {
     no slash: 400 <- nothing
     nothing: 400 <- nothing
     long: 414 <- nothing
-    endless: 414 <- nothing
+    endless: 431 <- nothing
     under ids that the gateway made, control saw 0
     ");
 }

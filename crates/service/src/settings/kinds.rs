@@ -41,6 +41,14 @@ pub struct Milliseconds(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bytes(pub u64);
 
+/// How many, at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub usize);
+
+/// How large the head of a request may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadBytes(pub usize);
+
 /// Which events are logged, in `tracing`'s notation: `info`, or `info,store=debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
@@ -132,6 +140,23 @@ impl FromSetting for Bytes {
 
     fn from_setting(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
+    }
+}
+
+impl FromSetting for Count {
+    const EXPECTED: &'static str = "a whole number, at least 1";
+
+    fn from_setting(text: &str) -> Option<Self> {
+        // 32 bits: nothing that is counted comes near, and no sum overflows.
+        text.parse::<u32>().ok().filter(|it| *it > 0).and_then(|it| it.try_into().ok()).map(Self)
+    }
+}
+
+impl FromSetting for HeadBytes {
+    const EXPECTED: &'static str = "a whole number of bytes from 8192 to 1048576";
+
+    fn from_setting(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|it| (8192..=1_048_576).contains(it)).map(Self)
     }
 }
 

@@ -49,7 +49,14 @@ impl Binary {
     /// A binary by path: `env!("CARGO_BIN_EXE_gateway")`.
     pub fn new(path: &str) -> Self {
         let free = |name: &str| (name.to_owned(), "127.0.0.1:0".to_owned());
-        Self { path: path.to_owned(), environment: vec![free("LISTEN"), free("ADMIN_LISTEN")] }
+        Self {
+            path: path.to_owned(),
+            environment: vec![
+                free("LISTEN"),
+                free("ADMIN_LISTEN"),
+                ("SHUTDOWN_DELAY_S".to_owned(), "0".to_owned()),
+            ],
+        }
     }
 
     /// Sets a variable of its environment.

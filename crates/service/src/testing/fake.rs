@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
+use metrics::Metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::figures::Connections;
 use crate::health;
+use crate::server::{ConnectionLimits, Server};
 use crate::shutdown::{Drained, Shutdown, Stage};
-use crate::{server, testing::DEADLINE};
+use crate::testing::DEADLINE;
 
 /// A server on a port of its own that answers `/health/live` and what the test gives it.
 pub struct FakeUpstream {
@@ -64,6 +67,9 @@ impl FakeUpstream {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        self.serving.spawn(server::accept(listener, self.router.clone(), DEADLINE, self.shutdown.clone()));
+        let limits = ConnectionLimits { connections_max: 1024, ..ConnectionLimits::ADMIN };
+        let figures = Connections::new(&Metrics::new());
+        let server = Server { router: self.router.clone(), limits, figures, shutdown: self.shutdown.clone() };
+        self.serving.spawn(server.accept(listener));
     }
 }

@@ -18,10 +18,11 @@ const SURPLUS_WAIT: Duration = Duration::from_millis(100);
 const CUT_OFF: &str = "cut off";
 
 /// Headers that the gateway may send, besides those that say how long the body is.
-const HARMLESS: [&str; 9] = [
+const HARMLESS: [&str; 10] = [
     "accept",
     "content-type",
     "host",
+    "traceparent",
     "user-agent",
     "x-forwarded-for",
     "x-forwarded-host",
