@@ -9,6 +9,7 @@ mod containerfile;
 mod containers;
 mod contents;
 mod dependencies;
+mod failure;
 mod finish;
 mod inspect;
 mod inspected;

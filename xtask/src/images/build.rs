@@ -9,6 +9,7 @@ use super::{
     bases::{self, Found, Missing},
     containerfile::{Containerfile, FILE, Stage},
     dependencies,
+    failure::failed,
     finish::{self, FINGERPRINT, Labels, Unfinished},
     origin::{Origin, Origins},
     policy,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     context::Context,
     outcome::{Finding, Level, StepError},
-    podman::{Podman, refused},
+    podman::Podman,
     process::{Finished, Log, Process},
     services::Service,
 };
@@ -27,8 +28,6 @@ use crate::{
 /// What podman says when an image goes away that it was just looking at, and how often a build is tried then.
 const LOST: &[&str] = &["layer not known", "image not known", "identifier is not an image"];
 const ATTEMPTS: u32 = 3;
-/// How many lines of a failed build are shown.
-const SHOWN_LINES: usize = 60;
 /// Layers that nothing names any more are removed once no build can be about to use them.
 const LEFT_OVER: &[&str] = &["image", "prune", "--force", "--filter", "label=dev.slipway.stage"];
 /// What all builds have in common. Every file of a layer has one time, so that a layer is what is in it: a build without a
@@ -375,49 +374,10 @@ fn forget_older(
     Ok(())
 }
 
-/// A full disk and a podman that cannot work are the environment's fault; everything else is the build's.
-fn failed(target: &str, line: Option<u32>, finished: &Finished) -> Result<Built, StepError> {
-    let words = finished.stderr.to_lowercase();
-    if ["no space left on device", "oci permission denied", "error mounting"]
-        .iter()
-        .any(|it| words.contains(it))
-    {
-        return Err(refused(&format!("`{target}` cannot be built"), finished));
-    }
-    let message = format!("the target `{target}` cannot be built");
-    let finding = Finding::error("image-build-failed", message).at(FILE, line);
-    Ok(Built::Failed { findings: vec![finding], output: relevant(&finished.stdout, &finished.stderr) })
-}
-
-/// From the first error on; podman repeats whole instructions, which are cut.
-fn relevant(stdout: &str, stderr: &str) -> String {
-    let lines: Vec<&str> = stdout.lines().chain(stderr.lines()).collect();
-    let first = lines.iter().position(|it| it.starts_with("error") || it.starts_with("Error"));
-    let from = first.unwrap_or(lines.len().saturating_sub(SHOWN_LINES));
-    let cut = |line: &&str| line.chars().take(300).collect::<String>();
-    lines[from..].iter().take(SHOWN_LINES).map(cut).collect::<Vec<_>>().join("\n")
-}
-
 /// The workspace's name as a part of an image's name.
 pub(super) fn workspace(cx: &Context) -> String {
     let name = cx.root.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name: String = name.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "workspace".into() } else { name.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_build_shows_the_compilers_words_first() {
-        let stdout = "STEP 1/2: FROM x\nSTEP 2/2: RUN cargo build\n";
-        let stderr = "   Compiling a v0.1.0\nerror[E0425]: cannot find value `x`\n --> a.rs:1:1\nError: building at STEP\n";
-        insta::assert_snapshot!(relevant(stdout, stderr), @r"
-        error[E0425]: cannot find value `x`
-         --> a.rs:1:1
-        Error: building at STEP
-        ");
-    }
 }
