@@ -13,6 +13,7 @@ use store::jobs::{DeliverWebhook, Effects, Failure, VerifyRelease};
 
 use crate::figures::Figures;
 use crate::receivers::Receivers;
+use crate::registries::Registries;
 use crate::webhook::Sender;
 
 /// What came of a job: what it does to the record, written together with the job's end; or why it did not come to it.
@@ -35,6 +36,7 @@ pub(crate) struct Tools {
     pub(crate) store: Store,
     pub(crate) receivers: Receivers,
     pub(crate) sender: Sender,
+    pub(crate) registries: Registries,
     pub(crate) figures: Figures,
 }
 

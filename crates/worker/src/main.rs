@@ -5,6 +5,7 @@ mod figures;
 mod housekeeping;
 mod jobs;
 mod receivers;
+mod registries;
 mod runner;
 mod webhook;
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use figures::Figures;
 use jobs::Tools;
 use receivers::Receivers;
+use registries::{Account, Insecure, Keys, Registries};
 use runner::{Pace, Runner};
 use webhook::Sender;
 
@@ -45,6 +47,12 @@ service::settings! {
         keep: Days = "WORKER_KEEP_DAYS", default "30";
         /// Who is told of events; without it, nobody.
         receivers: Option<Receivers> = "WEBHOOKS_FILE";
+        /// Whose signatures of releases count; without it, no release is called verified.
+        keys: Option<Keys> = "RELEASE_KEYS_FILE";
+        /// The account with which it asks registries.
+        account: Option<Account> = "REGISTRY_AUTH_FILE";
+        /// Registries that it may ask without TLS.
+        insecure: Option<Insecure> = "INSECURE_REGISTRIES";
     }
 }
 
@@ -85,7 +93,8 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
     let receivers = config.receivers.unwrap_or_default();
     tracing::info!(holder, receivers = receivers.count(), "taking jobs");
     let figures = Figures::new(&parts.metrics);
-    let tools = Arc::new(Tools { store, receivers, sender: Sender::new()?, figures });
+    let registries = Registries::new(config.keys, config.account, config.insecure)?;
+    let tools = Arc::new(Tools { store, receivers, sender: Sender::new()?, registries, figures });
     let pace = Pace {
         lease: config.lease.0,
         poll: config.poll.0,

@@ -1,17 +1,22 @@
-//! Checks that a recorded release has what each environment runs, and puts the verdict on the record.
+//! Checks that a recorded release is at its registries as it was released and has what each environment runs, and puts
+//! the verdict on the record.
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-use store::Error;
+use serde_json::{Value, json};
 use store::audit::NewEntry;
 use store::environments::Environment;
 use store::jobs::{Effects, Failure, VerifyRelease};
+use store::outbox::NewEvent;
 use store::releases::Release;
 
 use super::{Done, Task};
+use crate::registries::Finding;
 
-/// Reads release and environments, and reports the verdict.
+/// What was found out about each image, by service.
+type Findings = BTreeMap<String, Finding>;
+
+/// Reads release and environments, asks the registries, and reports the verdict.
 pub(super) async fn run(task: Task) -> Done {
     let VerifyRelease { release_id } = task.payload()?;
     let store = &task.tools.store;
@@ -19,61 +24,54 @@ pub(super) async fn run(task: Task) -> Done {
     let release =
         release.ok_or_else(|| Failure::Permanent(format!("release `{release_id}` is not recorded")))?;
     let environments = store.environments().list().await.map_err(later)?;
-    Ok(Effects { entries: vec![verdict(&release, &environments)], ..Effects::default() })
+    let mut findings = Findings::new();
+    for image in &release.images {
+        let finding = task.tools.registries.look_at(image).await.map_err(later)?;
+        findings.insert(image.service.clone(), finding);
+    }
+    let details = verdict(&release, &findings, &environments);
+    let subject = format!("release/{}", release.id);
+    let action = "release.verified".to_owned();
+    let mut payload = details.clone();
+    payload["release_id"] = json!(release.id);
+    let event = NewEvent { event: action.clone(), payload, request_id: task.request_id };
+    let entry = NewEntry { action, subject, details };
+    Ok(Effects { entries: vec![entry], events: vec![event], ..Effects::default() })
 }
 
-fn later(error: Error) -> Failure {
-    Failure::Retry(format!("{:#}", anyhow::Error::from(error)))
+fn later(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::Retry(format!("{:#}", error.into()))
 }
 
-fn verdict(release: &Release, environments: &[Environment]) -> NewEntry {
-    let bad: Vec<&str> = release
-        .images
-        .iter()
-        .filter(|image| !is_digest(&image.digest))
-        .map(|image| image.service.as_str())
-        .collect();
-    let lacks = |service: &&String| {
-        bad.contains(&service.as_str()) || release.images.iter().all(|image| image.service != **service)
-    };
+fn verdict(release: &Release, findings: &Findings, environments: &[Environment]) -> Value {
+    let lacks = |service: &&String| !findings.contains_key(*service);
     let missing: BTreeMap<&str, Vec<&String>> = environments
         .iter()
         .map(|environment| (environment.name.as_str(), environment.services.iter().filter(lacks).collect()))
+        .filter(|(_, services): &(_, Vec<_>)| !services.is_empty())
         .collect();
-    let complete = bad.is_empty() && !release.images.is_empty() && missing.values().all(Vec::is_empty);
-    NewEntry {
-        action: "release.verified".to_owned(),
-        subject: format!("release/{}", release.id),
-        details: json!({
-            "verdict": if complete { "complete" } else { "incomplete" },
-            "version": release.version,
-            "images": release.images.len(),
-            "bad_digests": bad,
-            "missing": missing,
-        }),
-    }
-}
-
-/// The schema refuses others today; the record may be older than the schema.
-fn is_digest(text: &str) -> bool {
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
+    let any = |wanted: fn(&Finding) -> bool| findings.values().any(wanted);
+    // The worst that holds.
+    let verdict = if any(|it| matches!(it, Finding::Refused { .. })) {
+        "refused"
+    } else if findings.is_empty() || !missing.is_empty() {
+        "incomplete"
+    } else if any(|it| *it == Finding::NotChecked) {
+        "not_checked"
+    } else {
+        "verified"
+    };
+    json!({ "verdict": verdict, "version": release.version, "images": findings, "missing": missing })
 }
 
 #[cfg(test)]
 mod tests {
-    use store::releases::Image;
     use time::OffsetDateTime;
     use uuid::Uuid;
 
     use super::*;
 
-    fn details(services: &[(&str, &str)], environments: &[(&str, &[&str])]) -> String {
-        let image = |(service, digest): &(&str, &str)| Image {
-            service: (*service).to_owned(),
-            repository: "registry.example.org/x".to_owned(),
-            digest: (*digest).to_owned(),
-        };
+    fn told(findings: &[(&str, Finding)], environments: &[(&str, &[&str])]) -> String {
         let environment = |(name, services): &(&str, &[&str])| Environment {
             id: Uuid::nil(),
             name: (*name).to_owned(),
@@ -92,30 +90,41 @@ mod tests {
             evidence: None,
             recorded_by: "ann".to_owned(),
             recorded_at: OffsetDateTime::UNIX_EPOCH,
-            images: services.iter().map(image).collect(),
+            images: Vec::new(),
         };
+        let findings = findings.iter().map(|(name, it)| ((*name).to_owned(), it.clone())).collect();
         let environments: Vec<Environment> = environments.iter().map(environment).collect();
-        verdict(&release, &environments).details.to_string()
+        verdict(&release, &findings, &environments).to_string()
+    }
+
+    fn verified() -> Finding {
+        Finding::Verified { signed_by: vec!["key".to_owned()] }
     }
 
     #[test]
-    fn a_release_is_complete_when_it_has_all_that_each_environment_runs() {
-        let good = format!("sha256:{}", "a".repeat(64));
-        let services = [("gateway", good.as_str()), ("worker", good.as_str())];
+    fn a_release_is_verified_when_all_that_environments_run_is_signed() {
+        let findings = [("gateway", verified()), ("worker", verified())];
         let environments: [(&str, &[&str]); 2] =
             [("production", &["gateway", "worker"]), ("small", &["gateway"])];
-        insta::assert_snapshot!(details(&services, &environments), @r#"{"bad_digests":[],"images":2,"missing":{"production":[],"small":[]},"verdict":"complete","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&findings, &environments), @r#"{"images":{"gateway":{"signed_by":["key"],"state":"verified"},"worker":{"signed_by":["key"],"state":"verified"}},"missing":{},"verdict":"verified","version":"1.4.0"}"#);
     }
 
     #[test]
-    fn an_image_that_is_missing_or_has_no_real_digest_makes_it_incomplete() {
-        let services = [("gateway", "sha256:short")];
+    fn an_image_that_an_environment_lacks_makes_it_incomplete_signed_or_not() {
         let environments: [(&str, &[&str]); 1] = [("production", &["gateway", "worker"])];
-        insta::assert_snapshot!(details(&services, &environments), @r#"{"bad_digests":["gateway"],"images":1,"missing":{"production":["gateway","worker"]},"verdict":"incomplete","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&[("gateway", Finding::NotChecked)], &environments), @r#"{"images":{"gateway":{"state":"not_checked"}},"missing":{"production":["worker"]},"verdict":"incomplete","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&[], &[]), @r#"{"images":{},"missing":{},"verdict":"incomplete","version":"1.4.0"}"#);
     }
 
     #[test]
-    fn a_release_without_images_is_incomplete() {
-        insta::assert_snapshot!(details(&[], &[]), @r#"{"bad_digests":[],"images":0,"missing":{},"verdict":"incomplete","version":"1.4.0"}"#);
+    fn one_image_that_is_not_what_was_released_makes_it_refused() {
+        let findings =
+            [("gateway", verified()), ("worker", Finding::Refused { why: "not signed".to_owned() })];
+        insta::assert_snapshot!(told(&findings, &[]), @r#"{"images":{"gateway":{"signed_by":["key"],"state":"verified"},"worker":{"state":"refused","why":"not signed"}},"missing":{},"verdict":"refused","version":"1.4.0"}"#);
+    }
+
+    #[test]
+    fn where_nobody_said_whose_signatures_count_nothing_is_called_verified() {
+        insta::assert_snapshot!(told(&[("gateway", Finding::NotChecked)], &[]), @r#"{"images":{"gateway":{"state":"not_checked"}},"missing":{},"verdict":"not_checked","version":"1.4.0"}"#);
     }
 }

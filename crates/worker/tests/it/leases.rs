@@ -31,7 +31,7 @@ async fn recording_a_release_leads_to_a_verdict_on_the_record() {
     assert_eq!(verdicts.len(), 1);
     assert_eq!(verdicts[0].request_id.as_deref(), Some("req-1"));
     assert!(verdicts[0].actor.starts_with("worker/"));
-    insta::assert_snapshot!(verdicts[0].details, @r#"{"bad_digests":[],"images":1,"missing":{"production":["proxy"]},"verdict":"incomplete","version":"1.4.0"}"#);
+    insta::assert_snapshot!(verdicts[0].details, @r#"{"images":{"gateway":{"state":"not_checked"}},"missing":{"production":["proxy"]},"verdict":"incomplete","version":"1.4.0"}"#);
 }
 
 #[tokio::test]

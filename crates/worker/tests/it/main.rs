@@ -6,6 +6,7 @@ mod kills;
 mod leases;
 mod receiver;
 mod service;
+mod verifying;
 mod webhooks;
 
 use std::net::{SocketAddr, TcpListener};

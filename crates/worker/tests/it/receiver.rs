@@ -74,10 +74,17 @@ impl Receiver {
         path("receivers.toml").to_str().unwrap().to_owned()
     }
 
-    /// A file with one receiver that gets everything.
+    /// A file with one receiver that hears of everything but verdicts.
     pub(crate) fn one(&self) -> String {
         self.file(
-            "[[receiver]]\nname = \"ops\"\nurl = \"{at}/ops\"\nsecret-file = \"{key}\"\ntimeout-s = 1\n",
+            r#"
+            [[receiver]]
+            name = "ops"
+            url = "{at}/ops"
+            events = ["release.recorded", "promotion.*"]
+            secret-file = "{key}"
+            timeout-s = 1
+            "#,
         )
     }
 

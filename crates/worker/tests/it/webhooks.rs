@@ -48,6 +48,7 @@ async fn each_receiver_is_told_what_it_wants_to_hear_and_can_tell_that_it_is_gen
         [[receiver]]
         name = "ops"
         url = "{at}/ops"
+        events = ["release.recorded", "promotion.asked"]
         secret-file = "{key}"
 
         [[receiver]]
