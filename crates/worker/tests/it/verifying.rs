@@ -77,8 +77,14 @@ impl Shelf {
 
 impl World {
     async fn record(&self, images: Vec<Image>) -> Release {
-        let new = NewRelease { version: "1.4.0".to_owned(), commit_id: "c0ffee00".repeat(5), images };
-        self.store.releases().record(&new, &Origin::of("ann")).await.unwrap()
+        let new = NewRelease {
+            version: "1.4.0".to_owned(),
+            commit_id: "c0ffee00".repeat(5),
+            images,
+            signing_key_id: None,
+            evidence: None,
+        };
+        self.store.releases().record(&new, None, &Origin::of("ann")).await.unwrap().value
     }
 
     /// What is on the record about a release once no job is left.
