@@ -8,16 +8,14 @@ mod events;
 mod fields;
 mod form;
 mod list;
-mod pool;
 mod refusal;
 mod routes;
 
 use service::identity::{IdentityKeys, Verifier};
 use service::settings::{DatabaseUrl, Milliseconds, Seconds};
-use store::Store;
+use store::{Options, Store};
 
 pub use events::Followers;
-pub use pool::{options, tell};
 pub use routes::router;
 
 service::settings! {
@@ -41,6 +39,20 @@ service::settings! {
         pub heartbeat: Milliseconds = "EVENT_HEARTBEAT_MS", default "15000";
         /// How long it waits for the database when it starts, live but not ready, before it gives up.
         pub database_wait: Seconds = "DATABASE_WAIT_S", default "30";
+    }
+}
+
+impl Config {
+    /// How control uses the database.
+    pub fn database_options(&self) -> Options {
+        Options {
+            // One of them listens for hints.
+            connections_max: self.connections_max.max(2),
+            acquire_timeout: self.acquire_timeout.0,
+            statement_timeout: self.statement_timeout.0,
+            lock_timeout: self.lock_timeout.0,
+            ..Options::of("slipway-control")
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use store::Store;
 fn main() -> ExitCode {
     let about = service::about!(&[("LISTEN", "0.0.0.0:8001"), ("ADMIN_LISTEN", "0.0.0.0:9001")]);
     service::run(about, |config: Config, mut parts| async move {
-        let store = Store::open(config.database.expose(), control::options(&config, &parts.metrics))?;
-        control::tell(&store, &parts.metrics);
+        let options = config.database_options().counted(&parts.metrics);
+        let store = Store::open(config.database.expose(), options)?;
+        store.tell(&parts.metrics);
         parts.readiness.check("database", {
             let store = store.clone();
             move || control::answers(store.clone())

@@ -6,6 +6,7 @@ mod database;
 pub mod environments;
 mod error;
 pub mod events;
+mod figures;
 mod idempotency;
 pub mod jobs;
 pub mod observations;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use service::Parts;
 use service::settings::{DatabaseUrl, FromSetting, Milliseconds, Seconds};
-use store::Store;
+use store::{Options, Store};
 use uuid::Uuid;
 
 use figures::Figures;
@@ -33,6 +33,12 @@ service::settings! {
         database: DatabaseUrl = "DATABASE_URL";
         /// How long it waits for the database when it starts, live but not ready, before it gives up.
         database_wait: Seconds = "DATABASE_WAIT_S", default "30";
+        /// How long a job waits for a connection to the database.
+        acquire_timeout: Milliseconds = "DATABASE_ACQUIRE_TIMEOUT_MS", default "3000";
+        /// How long a statement may take.
+        statement_timeout: Milliseconds = "DATABASE_STATEMENT_TIMEOUT_MS", default "5000";
+        /// How long a statement waits for what another transaction holds.
+        lock_timeout: Milliseconds = "DATABASE_LOCK_TIMEOUT_MS", default "2000";
         /// How many jobs it works on at the same time.
         hands: Hands = "WORKER_CONCURRENCY", default "4";
         /// How long a job stays with a worker that says nothing any more; a living one renews at a third of it.
@@ -76,7 +82,15 @@ fn main() -> ExitCode {
 async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
     // Each hand may work on a job and renew its lease at the same time; one is left for readiness, one for housekeeping.
     let connections = u32::from(config.hands.0) * 2 + 2;
-    let store = Store::connect_lazily_with(config.database.expose(), connections)?;
+    let options = Options {
+        connections_max: connections,
+        acquire_timeout: config.acquire_timeout.0,
+        statement_timeout: config.statement_timeout.0,
+        lock_timeout: config.lock_timeout.0,
+        ..Options::of("slipway-worker")
+    };
+    let store = Store::open(config.database.expose(), options.counted(&parts.metrics))?;
+    store.tell(&parts.metrics);
     let asked = store.clone();
     parts.readiness.check("database", move || {
         let store = asked.clone();
