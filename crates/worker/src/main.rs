@@ -35,10 +35,10 @@ service::settings! {
         database_wait: Seconds = "DATABASE_WAIT_S", default "30";
         /// How long a job waits for a connection to the database.
         acquire_timeout: Milliseconds = "DATABASE_ACQUIRE_TIMEOUT_MS", default "3000";
-        /// How long a statement may take.
-        statement_timeout: Milliseconds = "DATABASE_STATEMENT_TIMEOUT_MS", default "5000";
+        /// How long a statement may take: longer than where a client waits.
+        statement_timeout: Milliseconds = "DATABASE_STATEMENT_TIMEOUT_MS", default "60000";
         /// How long a statement waits for what another transaction holds.
-        lock_timeout: Milliseconds = "DATABASE_LOCK_TIMEOUT_MS", default "2000";
+        lock_timeout: Milliseconds = "DATABASE_LOCK_TIMEOUT_MS", default "60000";
         /// How many jobs it works on at the same time.
         hands: Hands = "WORKER_CONCURRENCY", default "4";
         /// How long a job stays with a worker that says nothing any more; a living one renews at a third of it.

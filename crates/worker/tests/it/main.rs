@@ -65,9 +65,6 @@ impl World {
             .env("WORKER_LEASE_S", "1")
             .env("WORKER_POLL_MS", "20")
             .env("WORKER_FINISH_S", "0")
-            // Jams last as long as tests want them to.
-            .env("DATABASE_STATEMENT_TIMEOUT_MS", "60000")
-            .env("DATABASE_LOCK_TIMEOUT_MS", "60000")
             .envs(settings.iter().copied());
         Worker { process: command.spawn().unwrap(), address }
     }
