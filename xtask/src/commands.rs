@@ -68,12 +68,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         }
         Command::Ci(args) => ci(&cx, &args),
         Command::Test(args) => test(&cx, args),
-        Command::Doctor { fix: true } => {
-            let steps: Vec<_> =
-                Step::all(&cx).into_iter().filter(|step| (step.skip)(&cx).is_none()).collect();
-            set_up(&cx, &steps)?;
-            doctor::run(&cx)
-        }
+        Command::Doctor { fix: true } => mend(&cx),
         Command::Doctor { fix: false } => doctor::run(&cx),
         Command::Explain { step } => {
             for step in Step::selected(&cx, &[step])? {
@@ -114,6 +109,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Down { volumes } => stack::down(&cx, if volumes { Volumes::Remove } else { Volumes::Keep }),
         Command::Release(args) => release::run(&cx, args),
     }
+}
+
+/// Gets what is missing for every step that applies, and says what is still missing.
+fn mend(cx: &Context) -> anyhow::Result<u8> {
+    let steps: Vec<_> = Step::all(cx).into_iter().filter(|step| (step.skip)(cx).is_none()).collect();
+    set_up(cx, &steps)?;
+    doctor::run(cx)
 }
 
 fn images_command(cx: &mut Context, command: ImagesCommand) -> anyhow::Result<u8> {
