@@ -40,9 +40,7 @@ fn a_release_is_tagged_pushed_signed_and_recorded_and_done_again_it_changes_noth
     let image = format!("{}/team/product/edge@{digest}", registry.address);
     let key = world.root().join(".config/release.pub");
     let record = world.root().join("target/xtask/release/0.2.0/release.json");
-    for arguments in
-        [&["verify", "--without-sbom", &image][..], &["verify", "--record", record.to_str().unwrap()]]
-    {
+    for arguments in [&["verify", &image][..], &["verify", "--record", record.to_str().unwrap()]] {
         let verified = tool().args(arguments).arg("--key").arg(&key).output().unwrap();
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     }

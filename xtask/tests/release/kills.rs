@@ -30,6 +30,7 @@ const POINTS: &[(&str, &str)] = &[
     ("push", "edge: blob"),
     ("push", "edge: manifest"),
     ("push", "edge: sign"),
+    ("push", "edge: attach the SBOM"),
     ("verify", ""),
     ("verify", "edge: pull"),
     ("publish", ""),

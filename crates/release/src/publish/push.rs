@@ -1,14 +1,17 @@
 //! The images by digest, with what says whose they are and what is in them. No tag leads there yet.
 
 use super::{
-    Image, PUSHED, Published, PublishedImage, Publishing, Pushed, PushedImage, Refusal, refusal,
-    saved::{ImageManifest, Saved},
+    Image, PUSHED, Published, PublishedImage, Publishing, Pushed, PushedImage, Refusal,
+    engine::podman,
+    refusal,
+    saved::{self, ImageManifest, Saved},
 };
 use crate::{
-    Digest, Repository,
+    Digest, Error, Repository,
+    attach::{self, Document},
     reference::At,
     registry::{self, Manifest},
-    sign,
+    sbom, sign,
 };
 
 impl Publishing<'_> {
@@ -46,7 +49,8 @@ impl Publishing<'_> {
         };
         self.say(format!("{service}: sign {digest}"));
         sign::sign(self.registry, &repository, &digest, self.key).await?;
-        Ok(PushedImage { digest, id: id.clone(), sbom: None })
+        let sbom = Some(self.attach_sbom(service, &repository, id, &digest).await?);
+        Ok(PushedImage { digest, id: id.clone(), sbom })
     }
 
     /// Uploads what the registry lacks; the manifest last, since it is refused before all else is there.
@@ -64,6 +68,27 @@ impl Publishing<'_> {
         self.say(format!("{service}: manifest {digest}"));
         self.registry.put_manifest(repository, &At::Digest(digest.clone()), &saved.manifest).await?;
         Ok(digest)
+    }
+
+    /// Says beside the image what it is made of; the same image has the same document.
+    async fn attach_sbom(
+        &self,
+        service: &str,
+        repository: &Repository,
+        id: &Digest,
+        digest: &Digest,
+    ) -> Result<Digest, Refusal> {
+        self.say(format!("{service}: attach the SBOM"));
+        let archive = self.order.folder.join("images").join(format!("{service}.tar"));
+        saved::clear(&archive)?;
+        let failed = format!("cannot take {id} out of podman's store");
+        let place = archive.to_string_lossy();
+        let save = ["save", "--quiet", "--format=docker-archive", "--output", &place, id.hex()];
+        let read = podman(&failed, &save).await.map(|_| sbom::of_image(&archive));
+        std::fs::remove_file(&archive).ok();
+        let document = read?.map_err(Error::from)?.to_json();
+        attach::attach(self.registry, repository, digest, &Document::sbom(document.clone())).await?;
+        Ok(Digest::of(document.as_bytes()))
     }
 
     /// The manifest of what was pushed, as the registry has it now.

@@ -93,7 +93,8 @@ pub(super) fn clear(folder: &Path) -> Result<(), Refusal> {
         let message = format!("cannot make `{}` anew: {error}", folder.display());
         Refusal::environment("release-file", message, format!("rm -r {}", folder.display()))
     };
-    match fs::remove_dir_all(folder) {
+    let removed = if folder.is_file() { fs::remove_file(folder) } else { fs::remove_dir_all(folder) };
+    match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
