@@ -157,10 +157,12 @@ mod tests {
                                     apt-get install --no-install-recommends docker-registry
           missing  skopeo           pulls what the tests pushed, as a host does
                                     apt-get install --no-install-recommends skopeo
+          missing  promtool         tries the alert rules in the tests
+                                    apt-get install --no-install-recommends prometheus
           missing  kill             sends the signals of the tests
                                     apt-get install --no-install-recommends procps
 
-        16 things are missing; `cargo xtask doctor --fix` gets them all.
+        17 things are missing; `cargo xtask doctor --fix` gets them all.
         ");
     }
 
@@ -186,6 +188,7 @@ mod tests {
         sudo apt-get install --no-install-recommends podman-compose
         sudo apt-get install --no-install-recommends docker-registry
         sudo apt-get install --no-install-recommends skopeo
+        sudo apt-get install --no-install-recommends prometheus
         sudo apt-get install --no-install-recommends procps
         ");
     }

@@ -1,7 +1,11 @@
 //! The built proxy, as its container runs it, in front of an upstream that the test holds in its hand.
 
+mod collector;
 mod lifecycle;
+mod limits;
+mod logs;
 mod streaming;
+mod traces;
 mod upgrade;
 
 use axum::Router;
@@ -20,9 +24,14 @@ struct Wire(BufReader<TcpStream>);
 
 impl World {
     async fn new(routes: Router) -> Self {
+        Self::with(routes, &[]).await
+    }
+
+    async fn with(routes: Router, settings: &[(&str, &str)]) -> Self {
         let upstream = FakeUpstream::start(routes).await;
-        let proxy = proxy().env("UPSTREAM_URL", &upstream.url()).start().await;
-        Self { upstream, proxy }
+        let proxy = proxy().env("UPSTREAM_URL", &upstream.url());
+        let proxy = settings.iter().fold(proxy, |proxy, (name, value)| proxy.env(name, value));
+        Self { proxy: proxy.start().await, upstream }
     }
 
     async fn wire(&self) -> Wire {
