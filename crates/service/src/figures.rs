@@ -73,6 +73,7 @@ impl Requests {
             panics: metrics.counter("http_server_panics", "Requests whose handler panicked.", ["route"]),
         };
         requests.active.set([], 0.0);
+        requests.panics.add([UNMATCHED], 0);
         requests
     }
 

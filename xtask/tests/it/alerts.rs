@@ -54,3 +54,27 @@ fn a_threshold_that_is_moved_turns_the_tests_of_the_alerts_red() {
         assert!(!passed, "`{moved}` passes: {said}");
     }
 }
+
+#[test]
+fn the_rules_ask_for_figures_of_the_table_only() {
+    let read = |file: &str| std::fs::read_to_string(rules().join(file)).unwrap();
+    let table = read("README.md");
+    let is_name = |it: &char| it.is_ascii_lowercase() || it.is_ascii_digit() || *it == '_';
+    let rules = read("rules.yml");
+    // Only expressions: what people read may say anything.
+    let lines = rules.lines().map(str::trim).filter(|line| !line.contains(": \"") && !line.starts_with('#'));
+    let words = lines.flat_map(|line| line.split(|it| !is_name(&it)));
+    let figures = words.filter(|it| {
+        ["http_", "db_", "slipway_", "ready", "trace_", "process_"].iter().any(|p| it.starts_with(p))
+    });
+    let mut seen = 0;
+    for figure in figures {
+        seen += 1;
+        let name = figure.trim_end_matches("_bucket");
+        assert!(
+            table.contains(&format!("| `{name}`")) || table.contains(&format!("| `{name}{{")),
+            "`{figure}` is in no table"
+        );
+    }
+    assert!(seen >= 10, "the rules ask for {seen} figures");
+}

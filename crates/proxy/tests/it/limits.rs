@@ -34,9 +34,10 @@ fn told(answer: &str) -> String {
     let Ok(problem) = serde_json::from_str::<serde_json::Value>(body) else {
         return format!("{status}: no problem");
     };
-    assert!(head.contains(&format!("x-request-id: {}", problem["request_id"].as_str().unwrap())), "{answer}");
+    let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    assert!(head.contains(&format!("x-request-id: {}\r\n", text("request_id"))), "{answer}");
     assert!(head.contains("content-type: application/problem+json"), "{answer}");
-    format!("{status}: {}", problem["code"].as_str().unwrap())
+    format!("{status}: {}", text("code"))
 }
 
 #[tokio::test]
@@ -123,4 +124,24 @@ async fn until(world: &World, series: &str, wanted: f64) {
         assert!(tokio::time::Instant::now() < give_up, "`{series}` is {now:?}, not {wanted}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The table says what there is: nothing more, and nothing less.
+#[tokio::test]
+async fn every_figure_is_in_the_table_of_figures() {
+    let world = world(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]).await;
+    world.proxy.get("/").await;
+    let metrics = world.proxy.metrics().await;
+    let told = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| {
+        let (name, kind) = line.split_once(' ')?;
+        Some(if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+    });
+    let table = include_str!("../../../../.config/prometheus/README.md");
+    let all =
+        table.split("\n## ").find(|part| part.starts_with("Of every service")).expect("there is such a part");
+    let listed = all.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next());
+    // Only a panic makes its series; the family is there before.
+    let told: std::collections::BTreeSet<String> = told.collect();
+    let listed: std::collections::BTreeSet<String> = listed.map(ToOwned::to_owned).collect();
+    assert_eq!(told, listed);
 }

@@ -23,7 +23,8 @@ struct Chain {
 impl Chain {
     async fn new(settings: &[(&str, &str)]) -> Self {
         let told = async |headers: HeaderMap| {
-            let header = |name| headers.get(name).map_or("", |it| it.to_str().unwrap()).to_owned();
+            let header =
+                |name| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
             format!("{} {} {}", header("traceparent"), header("tracestate"), header("x-request-id"))
         };
         let upstream = FakeUpstream::start(Router::new().fallback(told)).await;
