@@ -186,6 +186,8 @@ pub(crate) enum Part {
     Verify,
     /// The tags and the record
     Publish,
+    /// Have Slipway record it, where `SLIPWAY_URL` says that it is, with the API token in `SLIPWAY_TOKEN`
+    Announce,
 }
 
 /// How registries are asked.

@@ -12,7 +12,7 @@ use release::{
     attach::{self, Document},
     credentials::Secret,
     keys::{KeyError, PASSPHRASE_VARIABLE},
-    publish::{Order, Publishing, Refusal},
+    publish::{Order, Publishing, Refusal, Slipway},
     record, registry,
     sbom::{Contents, Lock},
     sign::{self, Signed},
@@ -104,6 +104,7 @@ async fn publish(part: Part, order: &Path, key: &Signing, access: &Access) -> Re
             Part::Push => show(&publishing.push().await?)?,
             Part::Verify => show(&publishing.verify().await?)?,
             Part::Publish => show(&publishing.tag().await?)?,
+            Part::Announce => show(&publishing.announce(&Slipway::find(&variable)?).await?)?,
         }
         Ok(())
     };

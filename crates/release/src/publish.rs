@@ -3,6 +3,7 @@
 //! Every part asks the registry what is there already and does the rest, so that whatever was killed is gone on with by
 //! doing it again. What is there under a name that never moves and is something else is refused, never replaced.
 
+mod announce;
 mod auth;
 mod engine;
 mod look;
@@ -18,6 +19,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use announce::{Slipway, TOKEN_VARIABLE, URL_VARIABLE};
 pub use look::{Seen, SeenImage, SeenTag, TagState};
 pub use order::{Accepted, Image, Order};
 pub use refusal::{Kind, Refusal};

@@ -23,6 +23,8 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "cli")]
+pub(crate) use connect::Connections;
 pub use error::RegistryError;
 pub use referrers::{EMPTY, EMPTY_TYPE};
 

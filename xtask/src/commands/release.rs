@@ -125,6 +125,9 @@ fn after_the_gate(cx: &Context, wanted: &Wanted) -> Vec<&'static Step> {
     }
     if Situation::publishes(cx, wanted) {
         after.extend([steps::PUSH, steps::VERIFY, steps::PUBLISH]);
+        if std::env::var_os("SLIPWAY_URL").is_some_and(|it| !it.is_empty()) {
+            after.push(steps::ANNOUNCE);
+        }
     }
     after
 }
@@ -296,7 +299,7 @@ impl<'a> Release<'a> {
         Ok(Outcome::Judged(Vec::new()))
     }
 
-    /// One part of what the binary `release` does: push, verify, publish.
+    /// One part of what the binary `release` does: push, verify, publish, announce.
     fn publish(&self, cx: &Context, log: &Log, part: &str) -> StepResult {
         let podman = Podman::find(cx, log)?;
         let binary = Binary { cx, wanted: self.wanted, podman: &podman };
@@ -308,7 +311,10 @@ impl<'a> Release<'a> {
         match binary.does(log, part, &order)? {
             Done::Refused(outcome) => Ok(outcome),
             Done::All(published) => {
-                self.known().published = Some(published);
+                // What was announced is what was published before, and has no tags.
+                if part != "announce" {
+                    self.known().published = Some(published);
+                }
                 Ok(Outcome::Judged(Vec::new()))
             }
         }

@@ -21,6 +21,8 @@ const SECRETS: &[&str] = &[
     "SLIPWAY_REGISTRY_PASSWORD",
     "SLIPWAY_SIGNING_KEY",
     "SLIPWAY_SIGNING_PASSPHRASE",
+    "SLIPWAY_URL",
+    "SLIPWAY_TOKEN",
 ];
 /// Its exit code for wrong usage or configuration, and for what the environment lacks.
 const USAGE: i32 = 2;

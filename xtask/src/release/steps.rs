@@ -25,9 +25,10 @@ pub(crate) const VERIFY: &Step =
     &step("verify", Lane::Image, "a host that pulls by digest gets what was tested");
 pub(crate) const PUBLISH: &Step =
     &step("publish", Lane::Image, "the tags lead to the images, and the signed record tells what is where");
+pub(crate) const ANNOUNCE: &Step = &step("announce", Lane::Image, "Slipway knows the release");
 
 /// All of them, in the order in which they run; the gate's come after `version`.
-const ALL: &[&Step] = &[CHECKS, VERSION, EVIDENCE, TAG, REMOTE, PUSH, VERIFY, PUBLISH];
+const ALL: &[&Step] = &[CHECKS, VERSION, EVIDENCE, TAG, REMOTE, PUSH, VERIFY, PUBLISH, ANNOUNCE];
 
 /// Whether a step is a release's own, which nobody runs by itself.
 pub(crate) fn is_one(name: &str) -> bool {

@@ -18,11 +18,13 @@ const MARK: &str =
 const CHECKOUT: &str =
     "https://github.com/actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2";
 
-/// What a release is published with; nothing but the release sees it.
+/// What a release is published with; nothing but the release sees it, and what is empty counts as not set.
 const PUBLISHER: &[(&str, &str)] = &[
     ("SLIPWAY_REGISTRY_USER", "vars.REGISTRY_USER"),
     ("SLIPWAY_REGISTRY_PASSWORD", "secrets.REGISTRY_TOKEN"),
     ("SLIPWAY_SIGNING_KEY", "secrets.SIGNING_KEY"),
+    ("SLIPWAY_URL", "vars.SLIPWAY_URL"),
+    ("SLIPWAY_TOKEN", "secrets.SLIPWAY_TOKEN"),
 ];
 
 /// A job: its name is the lane's, its only line the gate with the lane's steps.

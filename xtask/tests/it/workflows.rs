@@ -60,6 +60,8 @@ fn a_release_is_published_by_a_workflow_only_where_the_configuration_says_so() {
               SLIPWAY_REGISTRY_USER: ${{ vars.REGISTRY_USER }}
               SLIPWAY_REGISTRY_PASSWORD: ${{ secrets.REGISTRY_TOKEN }}
               SLIPWAY_SIGNING_KEY: ${{ secrets.SIGNING_KEY }}
+              SLIPWAY_URL: ${{ vars.SLIPWAY_URL }}
+              SLIPWAY_TOKEN: ${{ secrets.SLIPWAY_TOKEN }}
     ");
     project.replace(".config/xtask.toml", "publisher = \"gitea\"", "publisher = \"local\"");
     assert_eq!(project.xtask(&["workflows", "--check"]).code, 1);

@@ -32,7 +32,7 @@ type Direct = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 type Tunnelled = Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>;
 
 /// Connections that are kept, by way.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     direct: Direct,
     tunnelled: Mutex<BTreeMap<String, Tunnelled>>,
     proxies: Matcher,
@@ -42,7 +42,7 @@ pub(super) struct Connections {
 
 impl Connections {
     /// No connection stands yet; `connect` is how long one may take to.
-    pub(super) fn new(connect: Duration) -> Result<Self, RegistryError> {
+    pub(crate) fn new(connect: Duration) -> Result<Self, RegistryError> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         let (_, _) = roots.add_parsable_certificates(found.certs);
@@ -62,7 +62,7 @@ impl Connections {
     }
 
     /// Sends a request. What goes without TLS goes directly: that is loopback, and hosts of one's own.
-    pub(super) fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+    pub(crate) fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
         let is_tls = request.uri().scheme_str() == Some("https");
         match self.proxies.intercept(request.uri()).filter(|_| is_tls) {
             Some(proxy) => self.through(&proxy).request(request),
