@@ -1,4 +1,5 @@
 //! The built proxy, as its container runs it, in front of an upstream that the test holds in its hand.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod collector;
 mod lifecycle;
