@@ -5,7 +5,7 @@ set -eu
 
 folder=$(dirname "$0")/../../.env.secrets
 # The folder keeps everybody else out; the files in it are read by users of containers, by number.
-mkdir -p "$folder"
+mkdir -p "$folder/worker"
 chmod 0700 "$folder"
 
 random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
