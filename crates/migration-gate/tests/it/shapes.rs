@@ -15,7 +15,7 @@ fn counted_pairs_with_a_split_of_roles_are_clean() {
 }
 
 #[test]
-fn the_schema_of_this_repository_is_clean() {
+fn the_schema_of_this_repository_has_no_fault() {
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_migration-gate"));
     command.current_dir(workspace).args([
@@ -26,9 +26,12 @@ fn the_schema_of_this_repository_is_clean() {
         "migrations/applied.toml",
     ]);
     command.args(["--prelude", ".config/postgres/bootstrap.sql", "--owner", "slipway_owner"]);
-    command.args(["--deployer", "slipway_deployer", "--app", "slipway_app"]);
+    command.args(["--deployer", "slipway_deployer", "--app", "slipway_app", "--boot", "polls"]);
 
-    crate::project::Verdict::of(command).expect_clean();
+    // Advice is allowed, for its own migrations are judged by its own gate.
+    let verdict = crate::project::Verdict::of(command);
+    let serious: Vec<_> = verdict.codes().into_iter().filter(|it| !it.starts_with("info")).collect();
+    assert_eq!((verdict.exit_code, serious), (0, Vec::new()), "{}{}", verdict.stdout, verdict.stderr);
 }
 
 #[test]

@@ -142,3 +142,13 @@ async fn finish(child: Child) -> Run {
 fn migrations() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations")
 }
+
+/// The versions of the files that ship, and these after them: tests add theirs far behind.
+fn with_shipped(more: &[i64]) -> Vec<i64> {
+    let names = std::fs::read_dir(migrations()).unwrap().map(|entry| entry.unwrap().file_name());
+    let ups = names.filter_map(|name| name.to_str()?.strip_suffix(".up.sql")?[..4].parse().ok());
+    let mut versions: Vec<i64> = ups.collect();
+    versions.sort_unstable();
+    versions.extend(more);
+    versions
+}

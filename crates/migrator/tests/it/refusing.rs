@@ -1,6 +1,6 @@
 //! What a run refuses or fails at, and that it says why.
 
-use crate::{World, bare, finish};
+use crate::{World, bare, finish, with_shipped};
 
 #[tokio::test]
 async fn an_edited_migration_is_refused() {
@@ -43,41 +43,41 @@ async fn an_applied_migration_that_is_gone_is_refused() {
 #[tokio::test]
 async fn two_migrations_in_one_slot_are_refused() {
     let world = World::migrated().await;
-    world.file("0005_a.up.sql", "CREATE TABLE a (id int);");
-    world.file("0005_b.up.sql", "CREATE TABLE b (id int);");
+    world.file("9005_a.up.sql", "CREATE TABLE a (id int);");
+    world.file("9005_b.up.sql", "CREATE TABLE b (id int);");
 
     let run = world.run(&[]).await;
 
     assert_eq!(run.code, Some(1));
-    assert_eq!(world.versions().await, [1, 2, 3, 4]);
-    insta::assert_snapshot!(run.said(), @"slot 0005 is taken by two migrations, `a` and `b`: give the one that is not applied yet the next free number");
+    assert_eq!(world.versions().await, with_shipped(&[]));
+    insta::assert_snapshot!(run.said(), @"slot 9005 is taken by two migrations, `a` and `b`: give the one that is not applied yet the next free number");
 }
 
 #[tokio::test]
 async fn a_migration_of_what_the_owner_owns_fails_and_leaves_nothing() {
     let world = World::migrated().await;
     world.file(
-        "0005_reason.up.sql",
+        "9005_reason.up.sql",
         "CREATE TABLE reasons (id int);\n\nALTER TABLE audit_entries ADD COLUMN reason text;",
     );
 
     let run = world.run(&[]).await;
 
     assert_eq!(run.code, Some(1));
-    insta::assert_snapshot!(run.said(), @"migration 0005 `reason` failed: must be owner of table audit_entries (SQLSTATE 42501); nothing of it was applied");
-    assert_eq!(world.versions().await, [1, 2, 3, 4]);
+    insta::assert_snapshot!(run.said(), @"migration 9005 `reason` failed: must be owner of table audit_entries (SQLSTATE 42501); nothing of it was applied");
+    assert_eq!(world.versions().await, with_shipped(&[]));
     assert!(!world.schema().await.contains("reasons"));
 }
 
 #[tokio::test]
 async fn a_migration_that_is_not_sql_fails_with_its_line() {
     let world = World::migrated().await;
-    world.file("0005_typo.up.sql", "CREATE TABLE a (id int);\nCREATE TABEL b (id int);");
+    world.file("9005_typo.up.sql", "CREATE TABLE a (id int);\nCREATE TABEL b (id int);");
 
     let run = world.run(&[]).await;
 
     assert_eq!(run.code, Some(1));
-    insta::assert_snapshot!(run.said().replace('\\', ""), @r#"migration 0005 `typo` failed at line 2: syntax error at or near "TABEL" (SQLSTATE 42601); nothing of it was applied"#);
+    insta::assert_snapshot!(run.said().replace('\\', ""), @r#"migration 9005 `typo` failed at line 2: syntax error at or near "TABEL" (SQLSTATE 42601); nothing of it was applied"#);
 }
 
 #[tokio::test]
