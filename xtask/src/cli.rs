@@ -192,7 +192,7 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
-    /// Start this checkout's development database, and apply what it lacks, role by role
+    /// Start this checkout's development database
     Up,
     /// Take the development database away, with its data
     Down,

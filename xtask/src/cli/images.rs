@@ -19,13 +19,13 @@ pub(crate) enum ImagesCommand {
         #[arg(long, value_enum, default_value_t = InspectFormat::Human)]
         message_format: InspectFormat,
     },
-    /// Build every image once more without a cache, and compare
+    /// Build every image anew, and compare
     Verify {
         /// Also compile again, in a store of its own
         #[arg(long)]
         from_scratch: bool,
     },
-    /// Make sure of the base images: pull them, or make stand-ins from packages
+    /// Pull the base images, or make stand-ins
     Bases,
 }
 

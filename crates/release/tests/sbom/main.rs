@@ -2,6 +2,7 @@
 //! lays it out.
 //!
 //! `image`: archives and folders in the layouts of docker and OCI. `workspace`: a tiny one, compiled for real.
+#![cfg(feature = "sbom")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod image;
