@@ -103,21 +103,30 @@ fn in_order(mut waiting: Vec<Service>) -> anyhow::Result<Vec<Service>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(name: &str, upstream: Option<&str>) -> Service {
-        let upstream = upstream.map(|it| Upstream { env: "UP".into(), service: it.into() });
+impl Service {
+    /// For tests: one that needs nothing.
+    pub(crate) fn plain(name: &str) -> Self {
         let manifest = Manifest {
             kind: Kind::Service,
             image: format!("{name}-runtime"),
             port: Some(1),
             health: None,
             database_role: None,
-            upstream,
+            upstream: None,
             secrets: Vec::new(),
         };
-        Service { name: name.into(), manifest }
+        Self { name: name.into(), manifest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str, upstream: Option<&str>) -> Service {
+        let mut service = Service::plain(name);
+        service.manifest.upstream = upstream.map(|it| Upstream { env: "UP".into(), service: it.into() });
+        service
     }
 
     #[test]

@@ -61,13 +61,13 @@ impl Asked {
     }
 }
 
-/// The page as an answer, with a link to the next one.
-pub(crate) fn page<S, T, C>(uri: &Uri, page: store::Page<S, C>) -> Response
-where
-    T: From<S> + Serialize,
-    C: Cursor,
-{
-    let items: Vec<T> = page.items.into_iter().map(T::from).collect();
+/// The page as an answer, each item as it is shown, with a link to the next one.
+pub(crate) fn page<S, T: Serialize, C: Cursor>(
+    uri: &Uri,
+    page: store::Page<S, C>,
+    shown: impl Fn(S) -> T,
+) -> Response {
+    let items: Vec<T> = page.items.into_iter().map(shown).collect();
     let next = page.next.as_ref().map(encode);
     let link = next.as_deref().and_then(|next| link(uri, next));
     let mut response = Json(Page { items, next }).into_response();

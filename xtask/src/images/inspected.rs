@@ -111,22 +111,13 @@ fn judged(image: &Image, inspected: &Inspected) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::{super::record::Recorded, *};
-    use crate::services::{Manifest, Service};
+    use crate::services::Service;
 
     const LABELS: &str = r#""org.opencontainers.image.revision": "c0ffee", "org.opencontainers.image.version": "1.0.0",
         "dev.slipway.fingerprint": "ab", "dev.slipway.stand-in-base": "false""#;
 
     fn found(config: &str) -> String {
-        let manifest = Manifest {
-            kind: Kind::Service,
-            image: "edge-runtime".into(),
-            port: Some(1),
-            health: None,
-            database_role: None,
-            upstream: None,
-            secrets: Vec::new(),
-        };
-        let service = Service { name: "edge".into(), manifest };
+        let service = Service::plain("edge");
         let image = Image { service, recorded: Recorded::default(), line: 7 };
         let inspected = serde_json::from_str(&format!("{{\"Config\": {config}}}")).unwrap();
         let lines = judged(&image, &inspected).into_iter().map(|it| format!("{}: {}", it.code, it.message));

@@ -280,7 +280,6 @@ pub(super) fn without_target(service: &Service, file: &Containerfile) -> Finding
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::Manifest;
 
     const GOOD: &str = "ARG BUILDER=acme.example/rust:1.0\nFROM ${BUILDER} AS builder\nRUN make\n\
         FROM scratch AS edge-runtime\nCOPY --from=builder /out/ /\n\
@@ -288,16 +287,7 @@ mod tests {
         USER 65532:65532\nHEALTHCHECK --interval=10s CMD [\"/edge\", \"healthcheck\"]\nENTRYPOINT [\"/edge\"]\n";
 
     fn found(text: &str) -> String {
-        let manifest = Manifest {
-            kind: Kind::Service,
-            image: "edge-runtime".into(),
-            port: Some(1),
-            health: None,
-            database_role: None,
-            upstream: None,
-            secrets: Vec::new(),
-        };
-        let service = Service { name: "edge".into(), manifest };
+        let service = Service::plain("edge");
         let base = Base {
             image: "acme.example/rust:1.0".into(),
             argument: Some("BUILDER".into()),

@@ -43,8 +43,7 @@ pub(crate) async fn list(
     let AskedAbout { subject, actor, action, request_id, .. } = asked;
     let filter = Filter { subject, actor, action, request_id, since, until };
     let page = store.audit().list(&filter, before, size).await.map_err(refusal::of)?;
-    let items = page.items.into_iter().map(shown).collect();
-    Ok(list::page::<_, api::AuditEntry, _>(&uri, store::Page { items, next: page.next }))
+    Ok(list::page(&uri, page, shown))
 }
 
 fn instant(name: &str, text: Option<&str>, faults: &mut Vec<FieldError>) -> Option<OffsetDateTime> {

@@ -23,8 +23,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let (size, after) = asked.read::<String>()?;
     let page = store.environments().page(after.as_deref(), size).await.map_err(refusal::of)?;
-    let items = page.items.into_iter().map(shown).collect();
-    Ok(list::page::<_, api::Environment, _>(&uri, store::Page { items, next: page.next }))
+    Ok(list::page(&uri, page, shown))
 }
 
 /// GET of a name.
@@ -48,8 +47,7 @@ pub(crate) async fn desired(
     let (size, before) = asked.read()?;
     let page = store.environments().desired(&name, before, size).await.map_err(refusal::of)?;
     let page = page.ok_or_else(|| unknown(&name))?;
-    let items = page.items.into_iter().map(shown_desired).collect();
-    Ok(list::page::<_, api::DesiredRelease, _>(&uri, store::Page { items, next: page.next }))
+    Ok(list::page(&uri, page, shown_desired))
 }
 
 /// PUT: 201 when it is new, 200 when it is as asked for; 428 or 412 when it would replace what was not named.

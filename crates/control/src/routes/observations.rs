@@ -26,8 +26,7 @@ pub(crate) async fn list(
     let (size, before) = asked.read()?;
     let page = store.observations().list(&name, before, size).await.map_err(refusal::of)?;
     let page = page.ok_or_else(|| unknown(&name))?;
-    let items = page.items.into_iter().map(shown).collect();
-    Ok(list::page::<_, api::Observation, _>(&uri, store::Page { items, next: page.next }))
+    Ok(list::page(&uri, page, shown))
 }
 
 /// POST: records what was seen.

@@ -30,8 +30,7 @@ pub(crate) async fn list(
     let (size, before) = asked.read()?;
     let page = store.promotions().list(&name, before, size).await.map_err(refusal::of)?;
     let page = page.ok_or_else(|| unknown(&name))?;
-    let items = page.items.into_iter().map(shown).collect();
-    Ok(list::page::<_, api::Promotion, _>(&uri, store::Page { items, next: page.next }))
+    Ok(list::page(&uri, page, shown))
 }
 
 /// POST: asks for a release in the environment.

@@ -40,8 +40,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let (size, before) = asked.read()?;
     let page = store.releases().list(before, size).await.map_err(refusal::of)?;
-    let items = page.items.into_iter().map(shown).collect();
-    Ok(list::page::<_, api::Release, _>(&uri, store::Page { items, next: page.next }))
+    Ok(list::page(&uri, page, shown))
 }
 
 /// GET of a version.

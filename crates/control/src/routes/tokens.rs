@@ -32,7 +32,7 @@ pub(crate) async fn list(
     let (size, before) = asked.read()?;
     let page = store.tokens().list(before, size).await.map_err(refusal::of)?;
     let items = page.items.into_iter().map(shown).collect::<Result<_, Problem>>()?;
-    Ok(list::page::<_, api::Token, _>(&uri, store::Page { items, next: page.next }))
+    Ok(list::page(&uri, store::Page { items, next: page.next }, |token: api::Token| token))
 }
 
 /// POST: makes a token and shows its secret, now and never again.
