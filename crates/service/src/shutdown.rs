@@ -54,6 +54,19 @@ impl Shutdown {
         self.reached(Stage::Draining).await;
     }
 
+    /// Whether the service is to take up nothing new.
+    pub fn is_draining(&self) -> bool {
+        self.stage() >= Stage::Draining
+    }
+
+    /// Waits that long, or until the service is to take up nothing new: the pause of a loop of a background task.
+    pub async fn pause(&self, duration: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => {}
+            () = self.draining() => {}
+        }
+    }
+
     /// Holds the drain open until the value returned is dropped: work that is to be finished.
     pub fn in_flight(&self) -> InFlight {
         InFlight { _held: self.in_flight.upgrade() }

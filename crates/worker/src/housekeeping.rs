@@ -7,7 +7,6 @@ use service::shutdown::Shutdown;
 use store::jobs::{DeliverWebhook, NewJob};
 use store::outbox::Event;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::jobs::Tools;
@@ -24,42 +23,42 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Hands events of the outbox over to jobs, until the service drains.
 pub(crate) async fn hand_over(tools: Arc<Tools>, poll: Duration, shutdown: Shutdown) {
-    while !is_draining(&shutdown) {
+    while !shutdown.is_draining() {
         match tools.store.outbox().hand_over(BATCH, |event| deliveries(&tools.receivers, event)).await {
             // There may be more.
             Ok(events) if events == BATCH as usize => continue,
             Ok(_) => {}
             Err(error) => warn!("cannot hand over events: {:#}", anyhow::Error::from(error)),
         }
-        rest(poll, &shutdown).await;
+        shutdown.pause(poll).await;
     }
 }
 
 /// Keeps the figures of the queue, until the service drains.
 pub(crate) async fn count(tools: Arc<Tools>, shutdown: Shutdown) {
-    while !is_draining(&shutdown) {
+    while !shutdown.is_draining() {
         if let Err(error) = tools.figures.read(&tools.store).await {
             warn!("cannot count jobs and events: {:#}", anyhow::Error::from(error));
         }
-        rest(COUNT_EVERY, &shutdown).await;
+        shutdown.pause(COUNT_EVERY).await;
     }
 }
 
 /// Clears away what was done longer than `keep` ago, until the service drains. Dead jobs stay.
 pub(crate) async fn sweep(tools: Arc<Tools>, keep: Duration, shutdown: Shutdown) {
-    while !is_draining(&shutdown) {
+    while !shutdown.is_draining() {
         match swept(&tools, keep, &shutdown).await {
             Ok(0) => {}
             Ok(rows) => info!(rows, "cleared away what was done long since"),
             Err(error) => warn!("cannot clear away: {:#}", anyhow::Error::from(error)),
         }
-        rest(SWEEP_EVERY, &shutdown).await;
+        shutdown.pause(SWEEP_EVERY).await;
     }
 }
 
 async fn swept(tools: &Tools, keep: Duration, shutdown: &Shutdown) -> Result<u64, store::Error> {
     let mut rows = 0;
-    while !is_draining(shutdown) {
+    while !shutdown.is_draining() {
         let jobs = tools.store.jobs().sweep(keep, SWEEP_BATCH).await?;
         let events = tools.store.outbox().sweep(keep, SWEEP_BATCH).await?;
         rows += jobs + events;
@@ -82,15 +81,4 @@ fn deliveries(receivers: &Receivers, event: &Event) -> Vec<NewJob> {
         webhook.job(event.request_id.clone())
     };
     receivers.of(&event.event).map(|receiver| job(&receiver.name)).collect()
-}
-
-async fn rest(duration: Duration, shutdown: &Shutdown) {
-    tokio::select! {
-        () = sleep(duration) => {}
-        () = shutdown.draining() => {}
-    }
-}
-
-fn is_draining(shutdown: &Shutdown) -> bool {
-    shutdown.stage() >= service::shutdown::Stage::Draining
 }

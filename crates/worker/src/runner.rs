@@ -50,7 +50,7 @@ impl Runner {
     /// Works until the service drains.
     pub(crate) async fn run(self) {
         let kinds = kinds();
-        while !self.is_draining() {
+        while !self.shutdown.is_draining() {
             // Awaited whole, never cancelled: a lease that was taken and not noticed would have to run out.
             match self.next(&kinds).await {
                 Ok(Some(job)) => {
@@ -58,10 +58,10 @@ impl Runner {
                         attempt = job.attempt, request_id = job.request_id);
                     self.handle(job).instrument(span).await;
                 }
-                Ok(None) => self.rest().await,
+                Ok(None) => self.shutdown.pause(self.pace.poll).await,
                 Err(error) => {
                     warn!("cannot look for jobs: {:#}", anyhow::Error::from(error));
-                    self.rest().await;
+                    self.shutdown.pause(self.pace.poll).await;
                 }
             }
         }
@@ -77,14 +77,6 @@ impl Runner {
             }
         }
         Ok(next)
-    }
-
-    /// Waits for the next look, or for the end.
-    async fn rest(&self) {
-        tokio::select! {
-            () = sleep(self.pace.poll) => {}
-            () = self.shutdown.draining() => {}
-        }
     }
 
     async fn handle(&self, job: LeasedJob) {
@@ -169,9 +161,5 @@ impl Runner {
 
     fn jobs(&self) -> Jobs<'_> {
         self.tools.store.jobs()
-    }
-
-    fn is_draining(&self) -> bool {
-        self.shutdown.stage() >= service::shutdown::Stage::Draining
     }
 }
