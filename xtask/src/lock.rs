@@ -8,14 +8,21 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{context::Context, interrupt, process::ProcessError};
+use crate::{context::Context, interrupt, process::ProcessError, watchdog};
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// Held for a run; the operating system lets go of it when the process ends, however it ends.
+/// Held for a run. A run that is killed leaves it to the watchdog, which lets go once it has ended the run's children.
 #[derive(Debug)]
 pub(crate) struct RunLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // The watchdog has the same lock and ends a moment after the run, which nobody is to wait for.
+        self.file.unlock().ok();
+    }
 }
 
 impl RunLock {
@@ -49,6 +56,7 @@ impl RunLock {
         }
         file.set_len(0).and_then(|()| file.rewind()).with_context(failed)?;
         writeln!(file, "process {}", std::process::id()).with_context(failed)?;
-        Ok(Self { _file: file })
+        watchdog::hold(&file).context("cannot start the process that looks after the run's children")?;
+        Ok(Self { file })
     }
 }

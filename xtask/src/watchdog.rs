@@ -5,9 +5,10 @@
 
 use std::{
     collections::HashSet,
-    io::{BufRead as _, Write as _},
+    fs::File,
+    io::{self, BufRead as _, Write as _},
     process::{Child, Command, Stdio},
-    sync::{Mutex, OnceLock},
+    sync::{Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -22,26 +23,48 @@ pub(crate) const ARGUMENT: &str = "watchdog";
 const GRACE: Duration = Duration::from_secs(8);
 const POLL: Duration = Duration::from_millis(20);
 
-static WATCHDOG: OnceLock<Option<Mutex<Child>>> = OnceLock::new();
+static WATCHDOG: Mutex<Option<Child>> = Mutex::new(None);
 
 /// Starts the watchdog, unless it runs: before the first child, so that no time goes by until it is told of it.
-pub(crate) fn ready() -> Option<&'static Mutex<Child>> {
-    WATCHDOG.get_or_init(|| start().ok().map(Mutex::new)).as_ref()
+pub(crate) fn ready() {
+    drop(running());
+}
+
+/// Has the watchdog hold the lock of the run as well, so that whoever comes after a killed run waits until what that run
+/// left has ended, and sees no half of its work.
+///
+/// # Errors
+/// When the watchdog cannot be started.
+pub(crate) fn hold(lock: &File) -> io::Result<()> {
+    // One that was started before the lock was taken ends with its input: it has no child to look after.
+    *slot() = Some(start(Stdio::from(lock.try_clone()?))?);
+    Ok(())
 }
 
 /// Tells the watchdog of a process group that began (`+`) or ended (`-`).
 pub(crate) fn tell(sign: char, group: Pid) {
-    if let Some(Ok(mut child)) = ready().map(Mutex::lock)
-        && let Some(stdin) = &mut child.stdin
-    {
+    if let Some(stdin) = running().as_mut().and_then(|it| it.stdin.as_mut()) {
         writeln!(stdin, "{sign}{}", group.as_raw_nonzero()).ok();
     }
+}
+
+fn running() -> MutexGuard<'static, Option<Child>> {
+    let mut watchdog = slot();
+    if watchdog.is_none() {
+        *watchdog = start(Stdio::null()).ok();
+    }
+    watchdog
+}
+
+/// A thread that panicked with the lock leaves nothing half-done here.
+fn slot() -> MutexGuard<'static, Option<Child>> {
+    WATCHDOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// What the watchdog does: waits for the end of the run, then ends what still runs.
 pub(crate) fn watch() {
     let mut groups = HashSet::new();
-    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
         let group = line.get(1..).and_then(|it| it.parse().ok()).and_then(Pid::from_raw);
         match (line.chars().next(), group) {
             (Some('+'), Some(group)) => drop(groups.insert(group)),
@@ -57,15 +80,16 @@ pub(crate) fn watch() {
     groups.iter().for_each(|group| kill_process_group(*group, Signal::KILL).unwrap_or_default());
 }
 
-/// In a group of its own, so that neither Ctrl-C nor the run's end reaches it.
-fn start() -> std::io::Result<Child> {
+/// In a group of its own, so that neither Ctrl-C nor the run's end reaches it. It writes nothing: its output is only a
+/// place for what it is to hold.
+fn start(held: Stdio) -> io::Result<Child> {
     Command::new(std::env::current_exe()?)
         .arg(ARGUMENT)
         .current_dir("/")
         .env_clear()
         .process_group(0)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(held)
         .stderr(Stdio::null())
         .spawn()
 }

@@ -237,6 +237,22 @@ fn a_run_that_was_killed_leaves_no_verdict_of_what_was_running() {
 }
 
 #[test]
+fn a_run_after_a_killed_one_waits_until_what_that_left_has_ended() {
+    let project = beside(
+        "[ -e again ] && exec test -e tidied\ntrap 'sleep 1; touch tidied; exit 1' INT\necho $$ > beside\nwhile :; do sleep 0.05; done\n",
+    );
+    let mut child = start(&project, &["ci", "beside"]);
+    process(&project, "beside");
+    project.write("again", "");
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    let said = project.xtask(&["ci", "beside"]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    let waited = format!("another run holds this checkout (process {}); waiting for it", child.id());
+    assert_eq!(said.stderr.lines().next(), Some(waited.as_str()));
+}
+
+#[test]
 fn time_that_cargos_lock_is_held_by_somebody_else_is_told_apart() {
     let project = endless();
     assert_eq!(project.xtask(&["ci", "clippy"]).code, 0);

@@ -54,18 +54,20 @@ fn is_at(line: &str, (step, part): (&str, &str)) -> bool {
         }
 }
 
-/// Starts a release and returns once it comes to a point; `None` where it came to its end before.
-fn until_point(world: &World, point: (&str, &str)) -> Option<Child> {
+/// Starts a release and returns once it comes to a point.
+fn until_point(world: &World, point: (&str, &str)) -> Child {
     let mut command = world.command(RELEASE);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = String::new();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for line in lines.map_while(Result::ok) {
         if is_at(&line, point) {
-            return Some(child);
+            return child;
         }
+        said = said + &line + "\n";
     }
     child.wait().unwrap();
-    None
+    panic!("no run came to {point:?}:\n{said}");
 }
 
 #[test]
@@ -73,7 +75,7 @@ fn a_release_that_is_killed_at_every_point_ends_in_the_same_state() {
     let registry = Registry::start();
     let world = World::published_to(&registry.address);
     for &point in POINTS {
-        let mut child = until_point(&world, point).unwrap_or_else(|| panic!("no run came to {point:?}"));
+        let mut child = until_point(&world, point);
         kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
         child.wait().unwrap();
         assert_eq!(world.report()["verdict"], "interrupted", "{point:?}");
@@ -123,7 +125,7 @@ fn an_interrupted_release_ends_with_130_and_says_how_to_go_on() {
 fn a_second_release_in_a_checkout_waits_and_says_for_whom() {
     let registry = Registry::start();
     let world = World::published_to(&registry.address);
-    let mut first = until_point(&world, ("clippy", "")).unwrap();
+    let mut first = until_point(&world, ("clippy", ""));
     let mut second = world.command(&["0.2.0", "--execute", "--accept-no-advisories"]);
     let mut second = second.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut told = String::new();
