@@ -77,3 +77,11 @@ pub const AUDIENCE: &str = "control";
 pub async fn answers(store: Store) -> Result<(), store::Error> {
     store.ping().await
 }
+
+/// Whether the record can be reached at all.
+///
+/// # Errors
+/// It cannot, and why.
+pub async fn reached(store: Store) -> Result<(), store::Error> {
+    store.reach().await
+}

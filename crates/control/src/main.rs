@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use control::{AUDIENCE, App, Config, Followers};
+use service::Awaited;
 use service::identity::Verifier;
 use store::Store;
 
@@ -16,9 +17,15 @@ fn main() -> ExitCode {
             let store = store.clone();
             move || control::answers(store.clone())
         });
-        parts.wait_for("database", ("DATABASE_WAIT_S", config.database_wait.0), {
+        let awaited = Awaited {
+            what: "database",
+            place: store.place(),
+            place_setting: "DATABASE_URL",
+            limit: ("DATABASE_WAIT_S", config.database_wait.0),
+        };
+        parts.wait_for(awaited, {
             let store = store.clone();
-            move || control::answers(store.clone())
+            move || control::reached(store.clone())
         });
         let followers = Followers::new(config.followers_max, config.heartbeat.0, &parts.shutdown);
         parts.background("events", followers.clone().look_out(store.clone()));

@@ -53,7 +53,12 @@ pub(crate) async fn start(options: &Options) -> Result<(Holder, Address), Lack> 
 fn hold(options: &Options, task: Task) {
     match launch(options) {
         Ok((process, socket)) => {
-            task.serve(Address::of_socket(&socket, None));
+            task.serve(Address::of_socket(&socket, None), |_| {
+                Err(lack(
+                    "a server in a container is not ended and started again",
+                    "set `XTASK_POSTGRES=local`",
+                ))
+            });
             end(process);
         }
         Err(lack) => task.fail(lack),

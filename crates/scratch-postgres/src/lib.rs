@@ -32,4 +32,4 @@ pub use crate::database::{Database, TestDatabase, test_database};
 pub use crate::error::{Error, Lack};
 pub use crate::local::lasting::Lasting;
 pub use crate::options::{Options, Provider, Tls};
-pub use crate::server::Server;
+pub use crate::server::{Halt, Server};

@@ -10,7 +10,7 @@ mod user;
 use crate::{
     address::Address,
     error::Lack,
-    holder::{Holder, Task},
+    holder::{Action, Holder, Task},
     local::{
         binaries::Binaries, data::DataSource, directory::Private, postmaster::Postmaster, user::Launcher,
     },
@@ -25,7 +25,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Holder, Address), Lack> 
 
 /// The life of a server: everything that this function made is gone when it returns.
 fn hold(options: &Options, task: Task) {
-    let (private, postmaster) = match launch(options) {
+    let Launched { binaries, launcher, private, postmaster } = match launch(options) {
         Ok(launched) => launched,
         Err(lack) => return task.fail(lack),
     };
@@ -37,13 +37,32 @@ fn hold(options: &Options, task: Task) {
     });
     // The socket's name holds the port, also where nothing else does.
     let port = options.tls.as_ref().map(|it| it.port);
-    task.serve(Address::of_socket(&private.socket(), port));
-    drop(postmaster);
+    let mut running = Some(postmaster);
+    task.serve(Address::of_socket(&private.socket(), port), |action| {
+        match action {
+            Action::Halt(how) => running = running.take().and_then(|it| it.halt(how)),
+            // One that was asked to end when its clients have gone is not waited for.
+            Action::Resume => {
+                drop(running.take());
+                running = Some(Postmaster::start(&binaries, &launcher, &private)?);
+            }
+        }
+        Ok(())
+    });
+    drop(running);
     drop(private);
     drop(reaper.join());
 }
 
-fn launch(options: &Options) -> Result<(Private, Postmaster), Lack> {
+/// A server, and what it takes to start it again.
+struct Launched {
+    binaries: Binaries,
+    launcher: Launcher,
+    private: Private,
+    postmaster: Postmaster,
+}
+
+fn launch(options: &Options) -> Result<Launched, Lack> {
     let binaries = Binaries::find(options)?;
     let launcher = Launcher::find(&options.search_path)?;
     let private = Private::create(&options.directories, launcher.user())?;
@@ -51,18 +70,18 @@ fn launch(options: &Options) -> Result<(Private, Postmaster), Lack> {
     if let Some(tls) = &options.tls {
         data::encrypt(&private, launcher.user(), tls)?;
     }
-    match Postmaster::start(&binaries, &launcher, &private) {
-        Ok(postmaster) => Ok((private, postmaster)),
+    let postmaster = match Postmaster::start(&binaries, &launcher, &private) {
+        Ok(postmaster) => postmaster,
         Err(_) if source == DataSource::Cache && options.tls.is_none() => {
             // A copy that does not start is a broken original.
             options.cache.iter().for_each(|cache| data::forget(cache, &binaries));
             data::clear(&private)?;
             data::provide(&binaries, &launcher, options.cache.as_deref(), &private)?;
-            let postmaster = Postmaster::start(&binaries, &launcher, &private)?;
-            Ok((private, postmaster))
+            Postmaster::start(&binaries, &launcher, &private)?
         }
-        Err(lack) => Err(lack),
-    }
+        Err(lack) => return Err(lack),
+    };
+    Ok(Launched { binaries, launcher, private, postmaster })
 }
 
 /// A reason of this provider's.

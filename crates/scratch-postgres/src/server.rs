@@ -5,7 +5,7 @@ use crate::{
     container,
     database::Database,
     error::{Error, Lack},
-    holder::Holder,
+    holder::{Action, Holder},
     local,
     options::{Options, Provider},
     session::{Facts, Session},
@@ -21,6 +21,17 @@ pub struct Server {
     // Before the holder: the session ends while its server still answers.
     session: Session,
     holder: Option<Holder>,
+}
+
+/// How a server is ended, in the words of `pg_ctl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// It lets nobody in and ends when the last client has gone; that is not waited for.
+    Smart,
+    /// It throws everyone out and writes everything down.
+    Fast,
+    /// It drops everything, as in a crash; the next start recovers what was committed.
+    Immediate,
 }
 
 impl Server {
@@ -80,6 +91,23 @@ impl Server {
         Database::create(&self.address, &self.session, prefix).await
     }
 
+    /// Ends the server process, as an administrator does. Its data and its addresses stay for [`Server::resume`]. What
+    /// was committed is there again also after [`Halt::Immediate`] where `synchronous_commit` was on.
+    ///
+    /// # Errors
+    /// The server is none of the local binaries'.
+    pub async fn halt(&self, how: Halt) -> Result<(), Error> {
+        self.order(Action::Halt(how), "end").await
+    }
+
+    /// Starts the server process on its data again, and waits until it can be used.
+    ///
+    /// # Errors
+    /// It does not start, or is none of the local binaries'.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.order(Action::Resume, "start again").await
+    }
+
     /// Stops the server and removes everything that it started; a given server stays.
     ///
     /// # Errors
@@ -91,6 +119,16 @@ impl Server {
             holder.stop().await;
         }
         Ok(())
+    }
+
+    async fn order(&self, action: Action, doing: &str) -> Result<(), Error> {
+        let not_ours = || {
+            let reason = format!("cannot {doing} a server that is not this process's own");
+            Error::Environment(vec![Lack::new(self.provider, reason, "set `XTASK_POSTGRES=local`")])
+        };
+        let holder = self.holder.as_ref().ok_or_else(not_ours)?;
+        let done = holder.order(action).await.ok_or_else(|| Error::Gone(doing.to_owned()))?;
+        done.map_err(|lack| Error::Environment(vec![lack]))
     }
 }
 

@@ -96,7 +96,7 @@ fn serve(
         match connect(url).await {
             Ok((connection, facts)) => {
                 if opened.send(Ok(facts)).is_ok() {
-                    answer(connection, run_id, requests).await;
+                    answer(connection, url, run_id, requests).await;
                 }
             }
             Err(error) => drop(opened.send(Err(error))),
@@ -126,11 +126,22 @@ async fn connect(url: &str) -> Result<(PgConnection, Facts), sqlx::Error> {
     Ok((connection, facts))
 }
 
-async fn answer(mut connection: PgConnection, run_id: &str, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn answer(
+    mut connection: PgConnection,
+    url: &str,
+    run_id: &str,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+) {
     // Negative keys are as good as positive ones; the name shows the bits.
     let key = i64::from_ne_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().unwrap_or(&[0; 8]));
     let mut made = 0_u32;
     while let Some(request) = requests.recv().await {
+        // The server may have been ended and started again since.
+        if connection.ping().await.is_err()
+            && let Ok((again, _)) = connect(url).await
+        {
+            connection = again;
+        }
         match request {
             Request::Create { prefix, reply } => {
                 made += 1;

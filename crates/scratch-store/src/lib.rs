@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use scratch_postgres::TestDatabase;
+use scratch_postgres::{Server, TestDatabase};
 use serde::Deserialize;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -42,6 +42,23 @@ impl ScratchStore {
             panic!("the scratch database cannot be migrated: {error:#}");
         }
         scratch
+    }
+
+    /// The same on a server of the test's own, which the test may end and start again.
+    ///
+    /// # Panics
+    /// When it cannot be made, for a test cannot go on without.
+    pub async fn migrated_on(server: &Server) -> Self {
+        let made = async {
+            let scratch = Self { database: server.create_database("test").await? };
+            scratch.bootstrap().await?;
+            scratch.migrate().await?;
+            anyhow::Ok(scratch)
+        };
+        match made.await {
+            Ok(scratch) => scratch,
+            Err(error) => panic!("the scratch database cannot be set up: {error:#}"),
+        }
     }
 
     /// A database as the administrator leaves it: roles, and nothing else.

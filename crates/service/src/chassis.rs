@@ -113,6 +113,27 @@ pub struct Parts {
     pub(crate) background: JoinSet<(&'static str, anyhow::Result<()>)>,
 }
 
+/// Something that a service cannot begin without, and how long it waits for it.
+#[derive(Debug, Clone)]
+pub struct Awaited {
+    /// What it is: `database`.
+    pub what: &'static str,
+    /// Where it should be, without anything secret.
+    pub place: String,
+    /// The setting that says so.
+    pub place_setting: &'static str,
+    /// The setting that says how long, and what it says.
+    pub limit: (&'static str, Duration),
+}
+
+impl Awaited {
+    fn in_vain(&self) -> String {
+        let Self { what, place, place_setting, limit: (setting, limit) } = self;
+        let limit_s = limit.as_secs();
+        format!("the {what} `{place}` (`{place_setting}`) could not be reached within {limit_s} s (`{setting}`)")
+    }
+}
+
 impl Chassis {
     pub(crate) fn limits(&self) -> Limits {
         Limits { max_bytes: self.request_body_max.0, patience: self.request_body_timeout.0 }
@@ -147,43 +168,39 @@ impl Parts {
     }
 
     /// Waits for something that the service cannot begin without, its database for one: it serves meanwhile, live but
-    /// not ready. When `asked` has not succeeded once after `deadline`, which the setting of that name says, the service
-    /// stops with an error that says what it waited for, and why in vain. Later on, its absence is a matter of readiness.
-    pub fn wait_for<F, Fut, E>(
-        &mut self,
-        what: &'static str,
-        (setting, deadline): (&'static str, Duration),
-        asked: F,
-    ) where
+    /// not ready. When `asked` has not succeeded once in time, the service stops with an error that says what it waited for,
+    /// where, and why in vain. Later on, its absence is a matter of readiness.
+    pub fn wait_for<F, Fut, E>(&mut self, awaited: Awaited, asked: F)
+    where
         F: Fn() -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), E>> + Send,
         E: Into<anyhow::Error> + Send,
     {
         let shutdown = self.shutdown.clone();
-        self.background(what, async move {
-            let give_up = Instant::now() + deadline;
-            let mut waited = false;
+        self.background(awaited.what, async move {
+            let what = awaited.what;
+            let give_up = Instant::now() + awaited.limit.1;
+            let mut last = None;
             loop {
                 let reason = match tokio::time::timeout_at(give_up, asked()).await {
                     Ok(Ok(())) => break,
                     Ok(Err(error)) => error.into(),
-                    Err(_) => anyhow::anyhow!("no answer"),
+                    // An attempt that the deadline cut off says less than the one before.
+                    Err(_) => last.take().unwrap_or_else(|| anyhow::anyhow!("no answer")),
                 };
-                if shutdown.stage() == Stage::Draining {
+                if shutdown.is_draining() {
                     return Ok(());
                 }
                 if Instant::now() + WAIT_STEP >= give_up {
-                    let limit_s = deadline.as_secs();
-                    return Err(reason
-                        .context(format!("the {what} could not be reached within {limit_s} s ({setting})")));
+                    return Err(reason.context(awaited.in_vain()));
                 }
-                if !waited {
-                    tracing::warn!(reason = format!("{reason:#}"), "waiting for the {what}");
+                if last.is_none() {
+                    tracing::warn!(place = awaited.place, reason = format!("{reason:#}"), "waiting for the {what}");
                 }
-                waited = true;
+                last = Some(reason);
                 tokio::time::sleep(WAIT_STEP).await;
             }
-            if waited {
+            if last.is_some() {
                 tracing::info!("the {what} is there");
             }
             shutdown.draining().await;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use metrics::Metrics;
@@ -22,6 +23,9 @@ use crate::problem::{self, Problem};
 use crate::request_id::{self, RequestId};
 use crate::trace;
 use crate::wire;
+
+/// When to come back after a request that took too long, in seconds.
+const RETRY_AFTER_S: &str = "2";
 
 /// What the outermost layer needs.
 #[derive(Clone)]
@@ -121,7 +125,8 @@ async fn answer(around: &Around, kind: &Kind, handler: impl Future<Output = Resp
         Err(_) => {
             tracing::error!(limit_s = limit.as_secs(), "no answer within REQUEST_TIMEOUT_S");
             let message = "the service did not come to an answer in time, try again later";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "request_timeout", message).into_response()
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "request_timeout", message);
+            ([(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S))], problem).into_response()
         }
     }
 }

@@ -56,7 +56,7 @@ mod socket;
 mod wire;
 
 pub use body::BodyError;
-pub use chassis::{About, Chassis, Parts, Subcommand};
+pub use chassis::{About, Awaited, Chassis, Parts, Subcommand};
 pub use metrics;
 pub use problem::Problem;
 pub use run::run;

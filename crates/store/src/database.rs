@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::Error;
 
@@ -90,6 +90,23 @@ impl Database {
             .acquire_timeout(acquire_timeout)
             .connect_lazy_with(connect);
         Ok(Self { pool, observer })
+    }
+
+    /// Where it is: host, port and name.
+    pub(crate) fn place(&self) -> String {
+        let options = self.pool.connect_options();
+        let host =
+            options.get_socket().map_or_else(|| options.get_host().to_owned(), |it| it.display().to_string());
+        let name = options.get_database().unwrap_or(options.get_username());
+        format!("{host}:{}/{name}", options.get_port())
+    }
+
+    /// Connects beside the pool, which tries again where this says at once what is wrong.
+    pub(crate) async fn reach(&self) -> Result<(), Error> {
+        let mut connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        connection.ping().await?;
+        connection.close().await?;
+        Ok(())
     }
 
     /// A connection for some queries.

@@ -113,6 +113,20 @@ impl Store {
         Ok(())
     }
 
+    /// Where the database is, without user and password: `HOST:PORT/NAME`.
+    pub fn place(&self) -> String {
+        self.database.place()
+    }
+
+    /// Connects once, beside the pool: for a process that waits for its database. What is wrong is told as it is, where
+    /// [`Store::ping`] only says that no connection could be had in time.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or does not let the process in.
+    pub async fn reach(&self) -> Result<(), Error> {
+        self.database.reach().await
+    }
+
     /// Closes the connections once they are given back.
     pub async fn close(&self) {
         self.database.pool().close().await;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use service::Parts;
+use service::{Awaited, Parts};
 use service::settings::{DatabaseUrl, FromSetting, Milliseconds, Seconds};
 use store::{Options, Store};
 use uuid::Uuid;
@@ -98,9 +98,15 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
     });
 
     let asked = store.clone();
-    parts.wait_for("database", ("DATABASE_WAIT_S", config.database_wait.0), move || {
+    let awaited = Awaited {
+        what: "database",
+        place: store.place(),
+        place_setting: "DATABASE_URL",
+        limit: ("DATABASE_WAIT_S", config.database_wait.0),
+    };
+    parts.wait_for(awaited, move || {
         let store = asked.clone();
-        async move { store.ping().await }
+        async move { store.reach().await }
     });
 
     let holder = format!("worker/{}", Uuid::now_v7());

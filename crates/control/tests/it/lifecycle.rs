@@ -94,6 +94,27 @@ async fn a_wrong_or_missing_database_url_is_refused_without_repeating_it() {
 }
 
 #[tokio::test]
+async fn a_database_that_does_not_come_in_time_is_told_with_where_it_should_be_and_the_last_error() {
+    let scratch = ScratchStore::empty().await;
+    let unknown = scratch.app_url().replace("slipway_app", "slipway_nobody");
+    for (url, reason) in [
+        ("postgres://slipway_app:hunter2@127.0.0.1:1/slipway", "Connection refused"),
+        (unknown.as_str(), "role \"slipway_nobody\" does not exist"),
+    ] {
+        let waits = control().env("DATABASE_URL", url).env("IDENTITY_KEY", &"k".repeat(40));
+        let finished = waits.env("DATABASE_WAIT_S", "1").run(&[]).await;
+        assert_eq!(finished.status.code(), Some(1));
+        let last = finished.stderr.lines().find(|line| line.contains("stopped by an error")).unwrap();
+        let line: Value = serde_json::from_str(last).unwrap();
+        let told = line["error"].as_str().unwrap();
+        let place = if url == unknown { "" } else { "the database `127.0.0.1:1/slipway` " };
+        let wanted = format!("{place}(`DATABASE_URL`) could not be reached within 1 s (`DATABASE_WAIT_S`): ");
+        assert!(told.contains(&wanted) && told.contains(reason), "{told}");
+        assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
 async fn healthcheck_against_a_dead_port_fails_and_help_names_the_port_of_the_manifest() {
     let dead = control().env("LISTEN", "127.0.0.1:1").run(&["healthcheck"]).await;
     insta::assert_snapshot!(dead.refusal(), @"

@@ -92,7 +92,9 @@ async fn who_does_not_read_and_who_is_connected_for_too_long_is_cut_off() {
 async fn a_handler_that_takes_too_long_is_a_503_in_time() {
     let never = Router::new().fallback(std::future::pending::<&'static str>);
     let world = World::with(never, &[("REQUEST_TIMEOUT_S", "1")]).await;
-    insta::assert_snapshot!(world.proxy.get("/slow").await.summary(), @r#"503 {"code":"request_timeout","detail":"the service did not come to an answer in time, try again later"}"#);
+    let late = world.proxy.get("/slow").await;
+    insta::assert_snapshot!(late.summary(), @r#"503 {"code":"request_timeout","detail":"the service did not come to an answer in time, try again later"}"#);
+    assert_eq!(late.headers["retry-after"], "2");
 }
 
 #[tokio::test]

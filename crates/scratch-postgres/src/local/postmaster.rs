@@ -13,12 +13,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     error::Lack,
     local::{binaries::Binaries, directory::Private, lack, user::Launcher},
+    server::Halt,
 };
 
 /// How long a server may take until it can be used.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a server may take to end before it is killed.
 const END_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a fast end may take, which writes everything down, before it is hurried.
+const HALT_DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(3);
 
 /// A running server. Dropping it ends it at once: nobody wants its data.
@@ -47,6 +50,31 @@ impl Postmaster {
         Ok(postmaster)
     }
 
+    /// Ends it. One that waits for its clients to go is given back.
+    pub(super) fn halt(mut self, how: Halt) -> Option<Self> {
+        let signal = match how {
+            Halt::Smart => Signal::TERM,
+            Halt::Fast => Signal::INT,
+            Halt::Immediate => Signal::QUIT,
+        };
+        self.signal(signal);
+        if how == Halt::Smart {
+            return Some(self);
+        }
+        let deadline = Instant::now() + HALT_DEADLINE;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        None
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| matches!(self.process.try_wait(), Ok(None))) {
+            kill_process(pid, signal).unwrap_or_default();
+        }
+    }
+
     fn wait_until_ready(&mut self, private: &Private) -> Result<(), Lack> {
         let deadline = Instant::now() + READY_DEADLINE;
         while !says_ready(&private.data()) {
@@ -64,11 +92,8 @@ impl Postmaster {
 
 impl Drop for Postmaster {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
         let deadline = Instant::now() + END_DEADLINE;
-        if let Some(pid) = pid.filter(|_| matches!(self.process.try_wait(), Ok(None))) {
-            kill_process(pid, Signal::QUIT).unwrap_or_default();
-        }
+        self.signal(Signal::QUIT);
         while matches!(self.process.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 self.process.kill().unwrap_or_default();

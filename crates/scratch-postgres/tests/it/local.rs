@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use rustix::process::Signal;
-use scratch_postgres::Server;
+use scratch_postgres::{Halt, Server};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::host::{
     Program, ask, entries, eventually, kill, local_options, nothing_is_left, place, processes_naming,
@@ -31,6 +32,34 @@ async fn a_server_speaks_utf_8_and_utc_and_gives_databases_of_their_own() {
     assert!(!left.contains(&gone) && left.contains(second.name()), "{left}");
     server.stop().await.expect("it stops");
     drop(second);
+    nothing_is_left(place.path());
+}
+
+#[tokio::test]
+async fn a_server_that_is_ended_and_started_again_has_what_was_committed_at_the_same_address() {
+    let place = place();
+    let server = Server::start(&local_options(place.path())).await.expect("binaries are installed");
+    let database = server.create_database("kept").await.expect("the superuser may");
+    let url = database.url("postgres");
+    does(&url, "CREATE TABLE kept (number int)").await.expect("it is there");
+    for (before, how) in ["0", "1"].into_iter().zip([Halt::Fast, Halt::Immediate]) {
+        let kept = ask(&url, "SELECT count(*)::text FROM kept").await;
+        assert_eq!(kept.expect("it is there"), before);
+        does(&url, "SET synchronous_commit = on; INSERT INTO kept VALUES (1)").await.expect("it is there");
+        server.halt(how).await.expect("it is ours");
+        assert!(does(&url, "SELECT 1").await.is_err(), "{how:?}");
+        server.resume().await.expect("it starts again");
+    }
+    assert_eq!(ask(&url, "SELECT count(*)::text FROM kept").await.expect("it is there"), "2");
+    // One that waits for its clients, and is not waited for: the session that makes databases is one.
+    server.halt(Halt::Smart).await.expect("it is ours");
+    while does(&url, "SELECT 1").await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    server.resume().await.expect("it starts again");
+    // That session has come back.
+    server.create_database("more").await.expect("the superuser may");
+    server.stop().await.expect("it stops");
     nothing_is_left(place.path());
 }
 
@@ -139,6 +168,12 @@ fn the_next_start_removes_what_was_killed_together_with_its_guardian() {
     eventually("it is removed", || !left.exists());
     assert!(next.end().0.success());
     nothing_is_left(place.path());
+}
+
+async fn does(url: &str, sql: &'static str) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect(url).await?;
+    connection.execute(sql).await?;
+    connection.close().await
 }
 
 fn is_shell(pid: i32) -> bool {

@@ -1,8 +1,9 @@
-//! One release, from a commit to production by two people, through real processes.
+//! One release, from a commit to production by two people, through real processes; and what these do when parts fail.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod door;
 mod events;
+mod faults;
 mod plot;
 mod processes;
 mod project;

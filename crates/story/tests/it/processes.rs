@@ -70,12 +70,12 @@ impl Processes {
     }
 }
 
-fn service(name: &str) -> Binary {
+pub(crate) fn service(name: &str) -> Binary {
     Binary::new(text(&binary(name)))
 }
 
 /// The secrets of the compose file, made in a folder of their own by what makes them there.
-fn secrets(folder: &Path) -> PathBuf {
+pub(crate) fn secrets(folder: &Path) -> PathBuf {
     let script = folder.join(".config/compose/secrets.sh");
     std::fs::create_dir_all(script.parent().unwrap()).unwrap();
     std::fs::copy(home().join(".config/compose/secrets.sh"), &script).unwrap();
@@ -83,6 +83,6 @@ fn secrets(folder: &Path) -> PathBuf {
     folder.join(".env.secrets")
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }

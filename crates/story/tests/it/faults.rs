@@ -1,0 +1,9 @@
+//! What happens to clients, and to what they were promised, when parts of Slipway fail, stall or are full.
+
+mod clients;
+mod restarts;
+mod slow;
+mod soak;
+mod soak_traffic;
+mod stage;
+mod wire;

@@ -1,0 +1,127 @@
+//! Everything that clients do beside recording releases: read, ask for what is not there, follow, and hang up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::task::JoinSet;
+
+use super::stage::Stage;
+
+/// Between two requests of one client.
+const PAUSE: Duration = Duration::from_millis(25);
+/// How long one follows before it hangs up.
+const FOLLOWS: Duration = Duration::from_secs(3);
+
+/// What is asked for, and by whom: with the token, or without.
+const READS: [(&str, bool); 7] = [
+    ("/v1/releases?limit=50", true),
+    ("/v1/releases/0.0.0", true),
+    ("/v1/releases/9.9.9", true),
+    ("/v1/audit?limit=20", true),
+    ("/v1/releases?limit=many", true),
+    ("/openapi.json", false),
+    ("/v1/releases", false),
+];
+
+/// Clients at work.
+pub(crate) struct Traffic {
+    working: JoinSet<()>,
+    over: Arc<AtomicBool>,
+    requests: Arc<AtomicU64>,
+}
+
+/// One of them.
+#[derive(Clone)]
+struct One {
+    http: Client<HttpConnector, Body>,
+    gateway: String,
+    token: String,
+    over: Arc<AtomicBool>,
+    requests: Arc<AtomicU64>,
+}
+
+impl Traffic {
+    pub(crate) fn begin(stage: &Stage) -> Self {
+        let (over, requests) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let one = One {
+            http: Client::builder(TokioExecutor::new()).build_http(),
+            gateway: stage.gateway.url(),
+            token: stage.token.clone(),
+            over: Arc::clone(&over),
+            requests: Arc::clone(&requests),
+        };
+        let mut working = JoinSet::new();
+        working.spawn(one.clone().reads());
+        working.spawn(one.clone().hangs_up());
+        for _ in 0..2 {
+            working.spawn(one.clone().follows());
+        }
+        Self { working, over, requests }
+    }
+
+    /// Ends, and tells how often was asked.
+    pub(crate) async fn end(self) -> u64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.working.join_all().await;
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+impl One {
+    async fn reads(self) {
+        for (path, with_token) in READS.iter().cycle() {
+            if self.is_over() {
+                return;
+            }
+            let answer = self.http.request(self.request(path, *with_token)).await.expect("it answers");
+            let status = answer.status().as_u16();
+            assert!([200, 401, 404, 422, 429, 503].contains(&status), "{path}: {status}");
+            answer.into_body().collect().await.expect("the answer is whole");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Asks and does not wait for the answer.
+    async fn hangs_up(self) {
+        for wait_ms in (0..20).cycle() {
+            if self.is_over() {
+                return;
+            }
+            let asked = self.http.request(self.request("/v1/audit?limit=100", true));
+            drop(tokio::time::timeout(Duration::from_millis(wait_ms), asked).await);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn follows(self) {
+        while !self.is_over() {
+            let follows = async {
+                if let Ok(mut answer) = self.http.request(self.request("/v1/events", true)).await {
+                    while answer.frame().await.is_some() {}
+                }
+                tokio::time::sleep(PAUSE).await;
+            };
+            drop(tokio::time::timeout(FOLLOWS, follows).await);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn request(&self, path: &str, with_token: bool) -> Request<Body> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut request = Request::get(format!("{}{path}", self.gateway));
+        if with_token {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        request.body(Body::empty()).unwrap()
+    }
+}
