@@ -130,7 +130,9 @@ impl Awaited {
     fn in_vain(&self) -> String {
         let Self { what, place, place_setting, limit: (setting, limit) } = self;
         let limit_s = limit.as_secs();
-        format!("the {what} `{place}` (`{place_setting}`) could not be reached within {limit_s} s (`{setting}`)")
+        format!(
+            "the {what} `{place}` (`{place_setting}`) could not be reached within {limit_s} s (`{setting}`)"
+        )
     }
 }
 
@@ -195,7 +197,11 @@ impl Parts {
                     return Err(reason.context(awaited.in_vain()));
                 }
                 if last.is_none() {
-                    tracing::warn!(place = awaited.place, reason = format!("{reason:#}"), "waiting for the {what}");
+                    tracing::warn!(
+                        place = awaited.place,
+                        reason = format!("{reason:#}"),
+                        "waiting for the {what}"
+                    );
                 }
                 last = Some(reason);
                 tokio::time::sleep(WAIT_STEP).await;

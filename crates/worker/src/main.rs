@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use service::{Awaited, Parts};
 use service::settings::{DatabaseUrl, FromSetting, Milliseconds, Seconds};
+use service::{Awaited, Parts};
 use store::{Options, Store};
 use uuid::Uuid;
 
