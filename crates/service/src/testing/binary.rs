@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -104,7 +105,11 @@ impl Binary {
         let addresses = tokio::time::timeout(DEADLINE, addresses.recv()).await.ok().flatten();
         let lines = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
         let (address, admin) = addresses.unwrap_or_else(|| panic!("it does not listen; it wrote:\n{lines}"));
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        // Given up before the service closes it: a request would meet its end.
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(5))
+            .build_http();
         Running { child, address, admin, client, log, reader }
     }
 
@@ -206,7 +211,7 @@ impl Running {
                 return line.clone();
             }
             assert!(tokio::time::Instant::now() < give_up, "not logged: {log:#?}");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

@@ -78,8 +78,10 @@ async fn long_mixed_traffic_with_faults_in_turn_loses_nothing_and_grows_nothing(
     let mut samples: [Vec<Sample>; 3] = Default::default();
     for fault in FAULTS.iter().cycle() {
         happens(*fault, &stage).await;
-        clients.record(5).await;
         stage.until_ready(200).await;
+        if !clients.record(5).await {
+            break;
+        }
         for (service, samples) in services(&stage).into_iter().zip(&mut samples) {
             samples.push(Sample::of(service, begun.elapsed()).await);
         }
@@ -88,9 +90,11 @@ async fn long_mixed_traffic_with_faults_in_turn_loses_nothing_and_grows_nothing(
         }
     }
 
-    let requests = traffic.end().await;
-    let told = clients.end().await;
+    let (requests, faults) = traffic.end().await;
+    let mut told = clients.end().await;
+    told.faults.extend(faults);
     report(begun.elapsed(), requests, &told, &samples);
+    assert!(told.faults.is_empty(), "{:#?}\n{:#?}", told.faults, stage.explained(&told.faults));
     assert!(told.slowest < ANSWERED_WITHIN, "{:?}", told.slowest);
     stage.has_all_of(told.acknowledged).await;
     stage.ages().await;

@@ -1,7 +1,7 @@
 //! Everything that clients do beside recording releases: read, ask for what is not there, follow, and hang up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,6 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::stage::Stage;
@@ -35,6 +36,7 @@ pub(crate) struct Traffic {
     working: JoinSet<()>,
     over: Arc<AtomicBool>,
     requests: Arc<AtomicU64>,
+    faults: Arc<Mutex<Vec<Value>>>,
 }
 
 /// One of them.
@@ -45,17 +47,20 @@ struct One {
     token: String,
     over: Arc<AtomicBool>,
     requests: Arc<AtomicU64>,
+    faults: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Traffic {
     pub(crate) fn begin(stage: &Stage) -> Self {
         let (over, requests) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let faults = Arc::<Mutex<Vec<Value>>>::default();
         let one = One {
             http: Client::builder(TokioExecutor::new()).build_http(),
             gateway: stage.gateway.url(),
             token: stage.token.clone(),
             over: Arc::clone(&over),
             requests: Arc::clone(&requests),
+            faults: Arc::clone(&faults),
         };
         let mut working = JoinSet::new();
         working.spawn(one.clone().reads());
@@ -63,14 +68,15 @@ impl Traffic {
         for _ in 0..2 {
             working.spawn(one.clone().follows());
         }
-        Self { working, over, requests }
+        Self { working, over, requests, faults }
     }
 
-    /// Ends, and tells how often was asked.
-    pub(crate) async fn end(self) -> u64 {
+    /// Ends, and tells how often was asked, and what should never have been answered.
+    pub(crate) async fn end(self) -> (u64, Vec<Value>) {
         self.over.store(true, Ordering::Relaxed);
         self.working.join_all().await;
-        self.requests.load(Ordering::Relaxed)
+        let faults = self.faults.lock().unwrap().clone();
+        (self.requests.load(Ordering::Relaxed), faults)
     }
 }
 
@@ -82,8 +88,12 @@ impl One {
             }
             let answer = self.http.request(self.request(path, *with_token)).await.expect("it answers");
             let status = answer.status().as_u16();
-            assert!([200, 401, 404, 422, 429, 503].contains(&status), "{path}: {status}");
-            answer.into_body().collect().await.expect("the answer is whole");
+            let body = answer.into_body().collect().await.expect("the answer is whole").to_bytes();
+            if ![200, 401, 404, 422, 429, 503].contains(&status) {
+                let fault = serde_json::from_slice(&body);
+                self.faults.lock().unwrap().push(fault.unwrap_or_else(|_| status.into()));
+                return;
+            }
             tokio::time::sleep(PAUSE).await;
         }
     }

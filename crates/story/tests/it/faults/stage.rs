@@ -157,6 +157,14 @@ impl Stage {
         }
     }
 
+    /// What control has logged of the requests that these problems are of.
+    pub(crate) fn explained(&self, problems: &[Value]) -> Vec<Value> {
+        let ids: Vec<&Value> = problems.iter().map(|it| &it["request_id"]).collect();
+        let mut lines = self.control.log();
+        lines.retain(|line| ids.contains(&&line["request_id"]));
+        lines
+    }
+
     /// Every release that was acknowledged is there, and no other; each was audited, told and verified once, and heard of.
     pub(crate) async fn has_all_of(&self, mut acknowledged: Vec<String>) {
         self.until_done().await;
@@ -190,7 +198,8 @@ impl Stage {
     /// Makes what is done look as if it were done long since.
     pub(crate) async fn ages(&self) {
         let mut admin = PgConnection::connect(&self.scratch.admin_url()).await.unwrap();
-        let ages = "UPDATE jobs SET finished_at = finished_at - interval '40 days' WHERE outcome = 'succeeded';
+        let ages =
+            "UPDATE jobs SET finished_at = finished_at - interval '40 days' WHERE outcome = 'succeeded';
                     UPDATE webhook_outbox SET delivered_at = delivered_at - interval '40 days'
                     WHERE delivered_at IS NOT NULL";
         admin.execute(ages).await.unwrap();
@@ -230,7 +239,8 @@ async fn database() -> (Server, ScratchStore) {
 /// What is committed stays, as production has it: scratch servers do without.
 async fn durable(scratch: &ScratchStore) {
     let mut admin = PgConnection::connect(&scratch.admin_url()).await.unwrap();
-    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.unwrap();
+    let name: String =
+        sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.unwrap();
     let setting = format!(r#"ALTER DATABASE "{name}" SET synchronous_commit = on"#);
     admin.execute(AssertSqlSafe(setting)).await.unwrap();
 }

@@ -78,7 +78,12 @@ impl Drop for Wire {
 }
 
 /// Carries bytes one way, as the wire allows.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut seen: watch::Receiver<(State, u32)>, born: u32) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut seen: watch::Receiver<(State, u32)>,
+    born: u32,
+) {
     let mut bytes = vec![0; 16 * 1024];
     loop {
         let Ok(count @ 1..) = from.read(&mut bytes).await else { return };
