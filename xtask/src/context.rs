@@ -72,7 +72,12 @@ impl Context {
 
     /// Where everything that xtask makes in this workspace goes, also when cargo's target folder lies elsewhere.
     pub(crate) fn target(&self) -> PathBuf {
-        self.root.join("target").join("xtask")
+        Self::target_of(&self.root)
+    }
+
+    /// The same of any checkout, by its root.
+    pub(crate) fn target_of(root: &Path) -> PathBuf {
+        root.join("target").join("xtask")
     }
 
     /// A child that runs at the workspace's root and carries the run's id.

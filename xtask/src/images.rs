@@ -14,6 +14,7 @@ mod finish;
 mod inspect;
 mod inspected;
 mod leaks;
+mod left_over;
 mod origin;
 mod policy;
 pub(crate) mod record;
@@ -243,7 +244,11 @@ pub(crate) fn verify(cx: &Context, log: &Log, extent: Extent) -> StepResult {
     };
     let (builder, _) = Builder::new(cx, &podman, log)?;
     match again::build(&builder, &services, extent)? {
-        Ok(again) => Ok(Outcome::Judged(verify::differences(cx, &podman, log, &images, &again)?)),
+        Ok(again) => {
+            let findings = verify::differences(cx, &podman, log, &images, &again)?;
+            left_over::nameless(cx, &podman, log)?;
+            Ok(Outcome::Judged(findings))
+        }
         Err(Built::Failed { findings, output }) => Ok(not_built(findings, output)),
         Err(Built::All(..)) => Ok(Outcome::Judged(Vec::new())),
     }

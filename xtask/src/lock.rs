@@ -10,6 +10,8 @@ use anyhow::Context as _;
 
 use crate::{context::Context, interrupt, process::ProcessError, watchdog};
 
+/// Below `target/xtask`; held as long as a run goes on.
+pub(crate) const FILE: &str = "lock";
 const POLL: Duration = Duration::from_millis(100);
 
 /// Held for a run. A run that is killed leaves it to the watchdog, which lets go once it has ended the run's children.
@@ -31,7 +33,7 @@ impl RunLock {
     /// # Errors
     /// When the lock file cannot be used, or the wait is interrupted.
     pub(crate) fn take(cx: &Context, waiting: impl FnOnce(&str)) -> anyhow::Result<Self> {
-        let path = cx.target().join("lock");
+        let path = cx.target().join(FILE);
         fs::create_dir_all(cx.target())
             .with_context(|| format!("cannot write `{}`", cx.shown(&cx.target())))?;
         let failed = || format!("cannot use `{}`", cx.shown(&path));

@@ -1,6 +1,9 @@
 //! Where the host gets Debian's packages from, so that mirrors, proxies and credentials of the host work.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{context::Context, outcome::StepError};
 
@@ -10,6 +13,48 @@ const PARTS: &[&str] = &["", "-updates", "-security"];
 const SETTINGS: &[&str] =
     &["Acquire::http", "Acquire::https", "Acquire::Check-", "Acquire::Retries", "Acquire::Force"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// Where apt has its sources and its logins, as it says itself: `APT_CONFIG` may lead anywhere.
+const PLACES: &[&str] = &[
+    "SOURCES",
+    "Dir::Etc::sourcelist/f",
+    "SOURCE_PARTS",
+    "Dir::Etc::sourceparts/d",
+    "LOGINS",
+    "Dir::Etc::netrc/f",
+    "LOGIN_PARTS",
+    "Dir::Etc::netrcparts/d",
+];
+
+/// The files and folders of the host's apt.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    sources: PathBuf,
+    source_parts: PathBuf,
+    logins: PathBuf,
+    login_parts: PathBuf,
+}
+
+impl Places {
+    /// # Errors
+    /// When apt cannot be asked.
+    pub(super) fn of_host(cx: &Context) -> Result<Self, StepError> {
+        Ok(Self::said(&cx.process("apt-config").arg("shell").args(PLACES).run()?.stdout))
+    }
+
+    /// Reads lines as a shell does: `SOURCES='/etc/apt/sources.list'`.
+    fn said(text: &str) -> Self {
+        let place = |name: &str| {
+            let value = text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix("='"));
+            PathBuf::from(value.unwrap_or_default().trim_end_matches('\''))
+        };
+        Self {
+            sources: place("SOURCES"),
+            source_parts: place("SOURCE_PARTS"),
+            logins: place("LOGINS"),
+            login_parts: place("LOGIN_PARTS"),
+        }
+    }
+}
 
 /// One source as apt's one-line format spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +64,11 @@ struct Source {
     suite: String,
 }
 
-/// The host's sources for a release of Debian; the public ones where the host has none for it.
-pub(super) fn sources(release: &str) -> Vec<String> {
-    let mut files = vec![Path::new("/etc/apt/sources.list").to_owned()];
-    files.extend(fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|it| it.path()));
+/// The host's sources for a release of Debian; the public ones where the host has none for it. They may hold a
+/// mirror's password.
+pub(super) fn sources(places: &Places, release: &str) -> Vec<String> {
+    let mut files = vec![places.sources.clone()];
+    files.extend(fs::read_dir(&places.source_parts).into_iter().flatten().flatten().map(|it| it.path()));
     files.sort();
     let mut found = Vec::new();
     for file in files {
@@ -44,13 +90,20 @@ pub(super) fn sources(release: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When apt's settings cannot be asked for.
-pub(super) fn settings(cx: &Context) -> Result<String, StepError> {
+pub(super) fn settings(cx: &Context, places: &Places) -> Result<String, StepError> {
     let dump = cx.process("apt-config").arg("dump").run()?.stdout;
     let kept = dump.lines().filter(|line| SETTINGS.iter().any(|it| line.starts_with(it)));
     let mut text: String = kept.map(|line| format!("{line}\n")).collect();
     text += "Acquire::Languages \"none\";\nAPT::Install-Recommends \"false\";\n";
-    text += "Dir::Etc::netrc \"/etc/apt/auth.conf\";\nDir::Etc::netrcparts \"/etc/apt/auth.conf.d\";\n";
+    for (name, place) in [("netrc", &places.logins), ("netrcparts", &places.login_parts)] {
+        text += &set(name, place);
+    }
     Ok(text)
+}
+
+/// A setting of apt's for one of its places.
+fn set(name: &str, place: &Path) -> String {
+    format!("Dir::Etc::{name} \"{}\";\n", place.display())
 }
 
 fn wanted(found: Vec<Source>, release: &str) -> Vec<String> {
@@ -119,6 +172,16 @@ fn stanza(text: &str) -> Vec<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn apt_says_where_it_has_its_sources_and_logins() {
+        let said = "SOURCES='/opt/apt/sources.list'\nSOURCE_PARTS='/opt/apt/sources.list.d/'\nLOGINS='/opt/apt/auth.conf'\n\
+                    LOGIN_PARTS='/opt/apt/auth.conf.d/'\n";
+        let places = Places::said(said);
+        assert_eq!(places.source_parts, Path::new("/opt/apt/sources.list.d"));
+        assert_eq!(set("netrc", &places.logins), "Dir::Etc::netrc \"/opt/apt/auth.conf\";\n");
+        assert_eq!(places.sources, Path::new("/opt/apt/sources.list"));
+    }
 
     #[test]
     fn a_mirror_of_the_host_is_used_and_other_peoples_packages_are_not() {

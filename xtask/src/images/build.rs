@@ -1,6 +1,6 @@
 //! Builds every image from one compile, and keeps in the store what the next build can use, and no more.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use super::{
     dependencies,
     failure::failed,
     finish::{self, FINGERPRINT, Labels, Unfinished},
+    left_over,
     origin::{Origin, Origins},
     policy,
     record::{Record, Recorded},
@@ -28,8 +29,8 @@ use crate::{
 /// What podman says when an image goes away that it was just looking at, and how often a build is tried then.
 const LOST: &[&str] = &["layer not known", "image not known", "identifier is not an image"];
 const ATTEMPTS: u32 = 3;
-/// Layers that nothing names any more are removed once no build can be about to use them.
-const LEFT_OVER: &[&str] = &["image", "prune", "--force", "--filter", "label=dev.slipway.stage"];
+/// What every image of a build says of itself, those of its steps too, so that what is left can be told from what is a user's.
+pub(super) const STAGE_LABEL: &str = "dev.slipway.stage";
 /// What all builds have in common. Every file of a layer has one time, so that a layer is what is in it: a build without a
 /// cache makes the same one. Without a network nobody needs the host's proxies, whose addresses may hold passwords.
 const FIXED: &[&str] = &[
@@ -39,6 +40,7 @@ const FIXED: &[&str] = &[
     "--http-proxy=false",
     "--security-opt=label=disable",
     "--timestamp=946684800",
+    "--label=dev.slipway.stage",
 ];
 
 /// An image of this workspace.
@@ -121,7 +123,6 @@ pub(super) fn all(
         Ok(made) => made,
         Err(failed) => return Ok(failed),
     };
-    drop(building);
     let before = Record::read(cx);
     let image = |(plan, made): (&Plan<'_>, finish::Finished)| Image {
         service: plan.service.clone(),
@@ -129,7 +130,15 @@ pub(super) fn all(
         line: plan.stage.line,
     };
     let images: Vec<Image> = plans.iter().zip(made).map(image).collect();
-    forget_older(cx, podman, log, &before, &images)?;
+    let older = named_before(&before, &images);
+    let recorded: Vec<Recorded> = images.iter().map(|it| it.recorded.clone()).collect();
+    // While nobody may remove what no record names.
+    left_over::note(cx)?;
+    Record::new(recorded.clone(), older.clone()).write(cx)?;
+    drop(building);
+    if !older.is_empty() && left_over::remove(cx, podman, log)? {
+        Record::new(recorded, Vec::new()).write(cx)?;
+    }
     findings.extend(dependencies::keep(cx, podman, log)?);
     Ok(Built::All(images, findings))
 }
@@ -182,7 +191,7 @@ impl<'a> Builder<'a> {
             Ok(contents) => contents,
             Err(failed) => return Ok(Err(failed)),
         };
-        let name = |plan: &Plan<'_>| format!("localhost/{}/{}", workspace(self.cx), plan.service.name);
+        let name = |plan: &Plan<'_>| format!("localhost/{}/{}", workspace(&self.cx.root), plan.service.name);
         let mut unfinished = Vec::new();
         for (plan, content) in plans.iter().zip(contents) {
             let Some(id) = content else { continue };
@@ -244,7 +253,7 @@ impl<'a> Builder<'a> {
 
     /// Builds one stage, gives it the name that keeps it in the store, and returns its id.
     fn one(&self, build: &Process, stage: &Stage) -> Result<Result<String, Built>, StepError> {
-        let tag = format!("localhost/{}/stage-{}:cache", workspace(self.cx), stage.name);
+        let tag = stage_tag(&self.cx.root, &stage.name);
         self.untagged(&build.clone().args(["--tag", &tag]), stage)
     }
 
@@ -347,36 +356,22 @@ pub(super) fn carried_out(build: &Process, log: &Log) -> Result<Finished, StepEr
     Ok(build.run()?)
 }
 
-/// Takes away the names that this checkout gave before and nothing runs, and the layers that no name leads to.
-fn forget_older(
-    cx: &Context,
-    podman: &Podman,
-    log: &Log,
-    before: &Record,
-    images: &[Image],
-) -> Result<(), StepError> {
-    let images: Vec<Recorded> = images.iter().map(|it| it.recorded.clone()).collect();
-    let is_current = |name: &String| images.iter().any(|it| it.reference == *name);
+/// The names that this checkout gave before, and that no image has any more.
+fn named_before(before: &Record, images: &[Image]) -> Vec<String> {
+    let is_current = |name: &String| images.iter().any(|it| it.recorded.reference == *name);
     let mut older: Vec<String> = before.older.iter().cloned().chain(before.references()).collect();
     older.retain(|it| !is_current(it));
-    match storage::alone(&storage::folder()) {
-        Some(_alone) if !older.is_empty() => {
-            for old in older.drain(..) {
-                // An image that somebody runs stays.
-                podman.process(cx).args(["rmi", &old]).log(log).run()?;
-            }
-            podman.process(cx).args(LEFT_OVER).log(log).run()?;
-        }
-        Some(_) => {}
-        None => log.line("somebody else builds: older images stay until the next run"),
-    }
-    Record::new(images, older).write(cx)?;
-    Ok(())
+    older
+}
+
+/// The name that keeps a stage in the store.
+pub(super) fn stage_tag(root: &Path, stage: &str) -> String {
+    format!("localhost/{}/stage-{stage}:cache", workspace(root))
 }
 
 /// The workspace's name as a part of an image's name.
-pub(super) fn workspace(cx: &Context) -> String {
-    let name = cx.root.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+pub(super) fn workspace(root: &Path) -> String {
+    let name = root.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name: String = name.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "workspace".into() } else { name.into() }

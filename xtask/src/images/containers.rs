@@ -85,7 +85,7 @@ impl<'a> Containers<'a> {
         for container in listed {
             let run = container.labels.as_ref().and_then(|it| it.get(RUN_LABEL));
             if run.is_some_and(|run| !lives(run)) {
-                podman.answer(cx, log, &["rm", "--force", "--time=0", &container.id])?;
+                podman.answer(cx, log, &["rm", "--force", "--volumes", "--time=0", &container.id])?;
             }
         }
         Ok(Self { cx, podman, log })
@@ -211,7 +211,7 @@ impl Drop for Containers<'_> {
         if listed.trim().is_empty() {
             return;
         }
-        let remove = self.podman.process(self.cx).args(["rm", "--force", "--time=0"]);
+        let remove = self.podman.process(self.cx).args(["rm", "--force", "--volumes", "--time=0"]);
         let remove = remove.args(listed.split_whitespace());
         if let Ok(mut child) = remove.spawn(Stdio::null(), Stdio::null(), Stdio::null()) {
             child.wait().ok();

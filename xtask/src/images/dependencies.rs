@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     build::{carried_out, workspace},
     containerfile::FILE,
-    storage,
 };
 use crate::{
     config::Base,
@@ -48,17 +47,17 @@ enum Place<'a> {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
     reference: String,
-    /// Names of before that are still to be taken away.
+    /// What was used before, since branches with other dependencies come and go.
     #[serde(default)]
-    older: Vec<String>,
+    before: Option<String>,
     /// Caches that are known to have it.
     #[serde(default)]
     cached: Vec<String>,
 }
 
 impl Kept {
-    fn read(cx: &Context) -> Self {
-        let text = fs::read(cx.target().join(KEPT_FILE)).ok();
+    fn at(root: &Path) -> Self {
+        let text = fs::read(Context::target_of(root).join(KEPT_FILE)).ok();
         text.and_then(|it| serde_json::from_slice(&it).ok()).unwrap_or_default()
     }
 
@@ -69,8 +68,15 @@ impl Kept {
     }
 }
 
-/// Finds or makes the image of the dependencies, and returns with which argument a build takes it instead of the stage: in the store, in the cache, else from the Containerfile's stage. Nothing
-/// where there is no such stage, or no git that says what it is made of; podman's own layers do then.
+/// The names of the images that a checkout keeps: the one that it used last, and the one before.
+pub(super) fn kept(root: &Path) -> Vec<String> {
+    let kept = Kept::at(root);
+    [kept.reference].into_iter().chain(kept.before).filter(|it| !it.is_empty()).collect()
+}
+
+/// Finds or makes the image of the dependencies, and returns with which argument a build takes it instead of the stage:
+/// in the store, in the cache, else from the Containerfile's stage. Nothing where there is no such stage, or no git that
+/// says what it is made of; podman's own layers do then.
 ///
 /// # Errors
 /// When podman cannot be asked. A stage that cannot be built is told as podman tells it.
@@ -81,7 +87,7 @@ pub(super) fn ready(
     build: &Process,
 ) -> Result<Result<Option<String>, Finished>, StepError> {
     let Some(key) = key(cx, podman, log)? else { return Ok(Ok(None)) };
-    let reference = format!("localhost/{}/{STAGE}:{key}", workspace(cx));
+    let reference = format!("localhost/{}/{STAGE}:{key}", workspace(&cx.root));
     let ready = Ready { reference, key };
     let argument = format!("--build-context={STAGE}=container-image://{}", ready.reference);
     if podman.agrees(cx, &["image", "exists", &ready.reference])? || ready.pulled(cx, podman, log)? {
@@ -97,21 +103,12 @@ pub(super) fn ready(
     Ok(Ok(Some(argument)))
 }
 
-/// Puts the image that the last build used into the cache, and takes those of other keys out of the store.
+/// Puts the image that the last build used into the cache.
 ///
 /// # Errors
 /// When podman cannot be asked. A cache that does not take it is told, and costs the next builder's time.
 pub(super) fn keep(cx: &Context, podman: &Podman, log: &Log) -> Result<Option<Finding>, StepError> {
-    let mut kept = Kept::read(cx);
-    if !kept.older.is_empty()
-        && let Some(_alone) = storage::alone(&storage::folder())
-    {
-        for old in kept.older.drain(..) {
-            // An image that others stand on stays.
-            podman.process(cx).args(["rmi", &old]).log(log).run()?;
-        }
-        kept.write(cx)?;
-    }
+    let kept = Kept::at(&cx.root);
     let Some(to) = cx.config.images.cache.to.as_ref().filter(|to| !kept.cached.contains(to)) else {
         return Ok(None);
     };
@@ -200,11 +197,10 @@ impl Ready {
     }
 
     fn note(&self, cx: &Context, cached: Option<&str>) -> anyhow::Result<()> {
-        let mut kept = Kept::read(cx);
+        let mut kept = Kept::at(&cx.root);
         if kept.reference != self.reference {
-            kept.older.extend(Some(kept.reference).filter(|it| !it.is_empty()));
-            kept.older.retain(|it| *it != self.reference);
-            kept = Kept { reference: self.reference.clone(), older: kept.older, cached: Vec::new() };
+            let before = Some(kept.reference).filter(|it| !it.is_empty());
+            kept = Kept { reference: self.reference.clone(), before, cached: Vec::new() };
         }
         kept.cached.extend(cached.map(str::to_owned).filter(|it| !kept.cached.contains(it)));
         kept.write(cx)

@@ -2,7 +2,7 @@
 //!
 //! What is green here is what a release pushes.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ const FILE: &str = "images.json";
 const SCHEMA: u32 = 2;
 
 /// The whole file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     schema: u32,
     /// In the order in which they start.
@@ -48,6 +48,12 @@ pub(crate) struct Recorded {
     pub(crate) green: Option<String>,
 }
 
+impl Default for Record {
+    fn default() -> Self {
+        Self::new(Vec::new(), Vec::new())
+    }
+}
+
 impl Record {
     /// Of these images, with names of before that are still to be taken away.
     pub(super) fn new(images: Vec<Recorded>, older: Vec<String>) -> Self {
@@ -56,13 +62,22 @@ impl Record {
 
     /// The checkout's; an empty one where nothing was built, or another version of the tool wrote it.
     pub(crate) fn read(cx: &Context) -> Self {
-        let text = fs::read(cx.target().join(FILE)).ok();
-        let record: Option<Self> = text.and_then(|it| serde_json::from_slice(&it).ok());
-        record.filter(|it| it.schema == SCHEMA).unwrap_or_default()
+        Self::at(&cx.root).unwrap_or_default()
+    }
+
+    /// That of the checkout with this root, if it has one.
+    pub(super) fn at(root: &Path) -> Option<Self> {
+        let text = fs::read(Context::target_of(root).join(FILE)).ok()?;
+        let record: Option<Self> = serde_json::from_slice(&text).ok();
+        record.filter(|it| it.schema == SCHEMA)
     }
 
     pub(super) fn write(&self, cx: &Context) -> anyhow::Result<()> {
-        write_whole(&cx.target().join(FILE), self)
+        self.write_at(&cx.root)
+    }
+
+    pub(super) fn write_at(&self, root: &Path) -> anyhow::Result<()> {
+        write_whole(&Context::target_of(root).join(FILE), self)
     }
 
     pub(crate) fn references(&self) -> Vec<String> {

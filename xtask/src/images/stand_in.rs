@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::apt;
+use super::{apt, left_over};
 use crate::{
     context::Context,
     outcome::StepError,
@@ -95,7 +95,11 @@ pub(super) fn make(cx: &Context, podman: &Podman, log: &Log, image: &str) -> Res
         import = import.args(["--change", change]);
     }
     let imported = import.arg(root).arg(&name).log(log).run()?;
-    if imported.success() { Ok(()) } else { Err(refused(&format!("`{name}` cannot be stored"), &imported)) }
+    if !imported.success() {
+        return Err(refused(&format!("`{name}` cannot be stored"), &imported));
+    }
+    // The one before has no name any more. What builds made of it stays until they are made anew.
+    left_over::nameless(cx, podman, log)
 }
 
 /// Names the recipe of a stand-in: what decides over its files, but for the packages' own versions.
@@ -120,15 +124,21 @@ fn root_file_system(
     recipe: &Recipe,
 ) -> Result<PathBuf, StepError> {
     let settings = folder.join("apt.conf");
-    private_file(&settings, &apt::settings(cx)?)?;
+    let places = apt::Places::of_host(cx)?;
+    private_file(&settings, &apt::settings(cx, &places)?)?;
     let root = folder.join("root.tar");
-    let mut process =
-        cx.process("mmdebstrap").env("SOURCE_DATE_EPOCH", "0").args(["--quiet", "--variant=minbase"]);
+    let mut process = cx
+        .process("mmdebstrap")
+        .env_remove("APT_CONFIG")
+        .env("SOURCE_DATE_EPOCH", "0")
+        .args(["--quiet", "--variant=minbase"]);
     process = process.arg(format!("--include={}", recipe.packages.join(",")));
     process = process.arg(format!("--aptopt={}", settings.display()));
     process = process.args(LEFT_OUT.iter().map(|it| format!("--dpkgopt=path-exclude={it}")));
     process = process.args(&recipe.hooks).arg(format!("--customize-hook={CLEAN}"));
-    let made = process.arg(release).arg(&root).args(apt::sources(release)).log(log).run()?;
+    // By standard input: an address may hold a password, and arguments are for everyone to read.
+    let sources = apt::sources(&places, release).join("\n") + "\n";
+    let made = process.arg(release).arg(&root).arg("-").input(sources).log(log).run()?;
     if made.success() { Ok(root) } else { Err(refused("mmdebstrap cannot make a root file system", &made)) }
 }
 

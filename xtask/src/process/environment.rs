@@ -36,6 +36,7 @@ const ALLOWED: &[&str] = &[
     "SSL_CERT_DIR",
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
+    "APT_CONFIG",
     "SSH_AUTH_SOCK",
     "DBUS_SESSION_BUS_ADDRESS",
     "DOCKER_HOST",

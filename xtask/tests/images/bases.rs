@@ -1,6 +1,6 @@
 //! Base images are pulled where a registry has them, and asked for with the right command where none has.
 
-use crate::world::{GOOD, Registry, World, podman};
+use crate::world::{GOOD, Registry, Store, World, podman};
 
 fn configuration(image: &str) -> String {
     format!("[images.bases.builder]\nimage = \"{image}\"\nargument = \"BUILDER\"\n")
@@ -97,4 +97,47 @@ fn a_stand_in_of_another_toolchain_than_the_workspaces_is_refused() {
         "{}",
         said.text
     );
+}
+
+#[test]
+fn a_stand_in_of_another_recipe_is_made_anew_by_who_asks_for_bases_or_set_up_and_the_old_one_goes() {
+    let store = Store::empty();
+    // Nobody listens there, so there is nothing to pull from.
+    let world =
+        World::new("[images.bases.postgres]\nimage = \"127.0.0.1:1/library/postgres:15.0-bookworm\"\n");
+    world.program(
+        "mmdebstrap",
+        "#!/bin/sh\nfor word; do [ \"$word\" = - ] || target=$word; done\nhead -c 1024 /dev/zero > \"$target\"\n",
+    );
+    let name = "localhost/slipway-base/postgres:15.0-bookworm";
+    let archive = world.root().join("old.tar");
+    std::fs::write(&archive, [0; 1024]).unwrap();
+    let import = |recipe: &str| {
+        let labels =
+            [format!("LABEL dev.slipway.recipe={recipe}"), "LABEL dev.slipway.stand-in=x".to_owned()];
+        let changes = labels.each_ref().map(|it| ["--change", it.as_str()]).concat();
+        let image = [name];
+        let archive = archive.to_string_lossy();
+        let words = [&["import", "--quiet"], changes.as_slice(), &[&archive], &image].concat();
+        store.podman(&words).trim().trim_start_matches("sha256:").to_owned()
+    };
+    let ids = || {
+        store.podman(&["images", "--all", "--quiet", "--no-trunc", "--filter", "label=dev.slipway.stand-in"])
+    };
+    let recipe =
+        || store.podman(&["image", "inspect", "--format={{index .Labels \"dev.slipway.recipe\"}}", name]);
+    let mut made = Vec::new();
+    for arguments in [&["images", "bases"][..], &["ci", "--setup", "images"]] {
+        let old = import("another");
+        assert!(ids().contains(&old), "{old}");
+        let said = world.run(&mut store.command(&world, arguments));
+        assert!(said.text.contains(&format!("`{name}` stands in for")), "{}", said.text);
+        assert!(!ids().contains(&old) && ids().lines().count() == 1, "{}", ids());
+        made.push(recipe());
+    }
+    assert!(made[0] == made[1] && made[0].trim() != "another", "{made:?}");
+    // What is of today's recipe stays as it is.
+    let before = ids();
+    assert_eq!(world.run(&mut store.command(&world, &["images", "bases"])).code, 0);
+    assert_eq!(ids(), before);
 }

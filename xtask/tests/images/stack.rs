@@ -1,12 +1,14 @@
 //! What is wrong with an image is found by building and starting it, each fault by its own code.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::world::{GOOD, World, podman};
+use crate::world::{GOOD, Store, World, podman};
 
 fn judged(configuration: &str, containerfile: &str) -> (i32, String, Vec<String>) {
     let world = World::new(configuration);
@@ -39,6 +41,25 @@ fn an_image_that_writes_where_nothing_is_declared_cannot_start() {
     assert_eq!((code, codes[0].as_str()), (1, "image-not-ready"), "{text}");
     assert!(text.contains("Read-only file system"), "{text}");
     assert!(text.contains("write only below a `VOLUME`"), "{text}");
+}
+
+#[test]
+fn an_image_can_write_below_its_volumes_and_nowhere_else_and_they_go_with_the_run() {
+    let store = Store::empty();
+    let world = World::new("");
+    world.compile();
+    for folder in ["tmp", "var/tmp", "run", "data"] {
+        let folder = world.root().join("root").join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    // It tries every folder, and ends where another one than those that it names takes a file.
+    let probes = "VOLUME /data\nENTRYPOINT [\"/edge\", \"probes\", \"/data\"]";
+    world.write("Containerfile", &GOOD.replace("ENTRYPOINT [\"/edge\"]", probes));
+    world.commit("images");
+    let said = world.run(&mut store.command(&world, &["ci", "images"]));
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert_eq!(store.podman(&["volume", "ls", "--quiet"]), "");
 }
 
 #[test]
@@ -145,9 +166,10 @@ fn an_interrupted_build_leaves_nothing_running() {
 }
 
 #[test]
-fn what_a_build_left_that_was_killed_is_removed_by_the_next_one_with_its_mounts() {
-    let world = World::new("");
+fn what_a_build_left_that_was_killed_is_removed_by_the_next_one_of_any_checkout_with_its_mounts() {
+    let (world, other) = (World::new(""), World::new(""));
     world.compile();
+    other.compile();
     let endless = "FROM scratch AS edge-runtime\nCOPY root/ /\nENV LISTEN=127.0.0.1:0\nRUN [\"/edge\"]\n";
     world.write("Containerfile", endless);
     let mut run =
@@ -156,8 +178,8 @@ fn what_a_build_left_that_was_killed_is_removed_by_the_next_one_with_its_mounts(
     run.kill().unwrap();
     run.wait().unwrap();
     wait_for("a container that is left", || !left(&world).is_empty());
-    world.write("Containerfile", GOOD);
-    let said = world.xtask(&["images", "build"]);
+    other.write("Containerfile", GOOD);
+    let said = other.xtask(&["images", "build"]);
     assert_eq!(said.code, 0, "{}", said.text);
     assert_eq!(left(&world), Vec::<String>::new());
     assert!(!builds(&world));

@@ -2,16 +2,15 @@
 //! compiled dependencies from a cache; the list of what it is made of.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use tempfile::TempDir;
-
 use crate::{
     origins::{Origins, PASSWORD, TOKEN},
-    world::{Registry, Said, World, podman},
+    world::{Registry, STAGES, Said, Store, World, podman},
 };
 
 /// The base that the workspace itself is built from.
@@ -31,14 +30,21 @@ fn home() -> PathBuf {
 
 /// A workspace of one service that is built by this workspace's own Containerfile, from crates of two registries.
 fn of_two_registries(origins: &Origins) -> World {
+    of_this_containerfile(MANIFEST, SOURCE, |lock| {
+        origins.around(lock);
+    })
+}
+
+/// The same of any manifest; `around` sees to where cargo gets the crates.
+fn of_this_containerfile(manifest: &str, source: &str, around: impl Fn(&mut Command)) -> World {
     let world = World::new(BASES);
     fs::remove_dir_all(world.root().join("edge")).unwrap();
     world.write(
         "Cargo.toml",
         "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n[profile.release]\nstrip = \"symbols\"\n",
     );
-    world.write("crates/edge/Cargo.toml", MANIFEST);
-    world.write("crates/edge/src/main.rs", SOURCE);
+    world.write("crates/edge/Cargo.toml", manifest);
+    world.write("crates/edge/src/main.rs", source);
     world.write(
         "crates/dependency-list/Cargo.toml",
         "[package]\nname = \"dependency-list\"\nedition = \"2024\"\n",
@@ -55,7 +61,8 @@ fn of_two_registries(origins: &Origins) -> World {
     world.write(".containerignore", &fs::read_to_string(home().join(".containerignore")).unwrap());
     let mut lock = Command::new("cargo");
     lock.args(["generate-lockfile", "--quiet"]).current_dir(world.root());
-    assert!(origins.around(&mut lock).status().unwrap().success());
+    around(&mut lock);
+    assert!(lock.status().unwrap().success());
     world.commit("as it is built");
     world
 }
@@ -145,49 +152,19 @@ fn holding(folder: &Path, text: &str) -> String {
 }
 
 /// All that a run left in its folder to be read later.
-fn kept(world: &World) -> String {
+pub(crate) fn kept(world: &World) -> String {
     let logs = fs::read_dir(world.root().join("target/xtask/logs")).unwrap().flatten().map(|it| it.path());
     let report = world.root().join("target/xtask/report.json");
     logs.chain([report]).map(|it| fs::read_to_string(it).unwrap()).collect()
 }
 
-/// Stages as those of a real workspace, with a program in place of the compiler.
-const STAGES: &str = "FROM scratch AS dependencies\nENV LISTEN=127.0.0.1:0\nCOPY root/ /\nRUN [\"/edge\", \"yes\"]\n\
-                      FROM dependencies AS builder\nCOPY edge/src/ /src/\nRUN [\"/edge\", \"yes\"]\n\
-                      FROM scratch AS edge-runtime\nCOPY --from=builder / /\nUSER 65532:65532\nENTRYPOINT [\"/edge\"]\n";
-
-/// A store of its own with nothing in it.
-struct Store(TempDir);
-
-impl Store {
-    fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let [graph, run] = ["graph", "run"].map(|it| folder.path().join(it));
-        let text = format!(
-            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
-            graph.display(),
-            run.display()
-        );
-        fs::write(folder.path().join("storage.conf"), text).unwrap();
-        Self(folder)
-    }
-
-    fn build(&self, world: &World, registry: &Registry, flags: &[&str]) -> Said {
-        // The checkout is a fresh one too.
-        fs::remove_dir_all(world.root().join("target")).ok();
-        let arguments = [&["images", "build"], flags].concat();
-        let mut command = world.command(&arguments);
-        command.env("CONTAINERS_STORAGE_CONF", self.0.path().join("storage.conf"));
-        let said = world.run(command.env("CONTAINERS_REGISTRIES_CONF", registry.settings()));
-        Said { code: said.code, text: said.text + &kept(world) }
-    }
-}
-
-impl Drop for Store {
-    /// podman makes a mount of the folder, which keeps it from being removed.
-    fn drop(&mut self) {
-        Command::new("umount").arg(self.0.path().join("graph/overlay")).output().ok();
-    }
+/// Builds in a store, from a fresh checkout; what its logs say besides.
+fn build(store: &Store, world: &World, registry: &Registry, flags: &[&str]) -> Said {
+    fs::remove_dir_all(world.root().join("target")).ok();
+    let arguments = [&["images", "build"], flags].concat();
+    let mut command = store.command(world, &arguments);
+    let said = world.run(command.env("CONTAINERS_REGISTRIES_CONF", registry.settings()));
+    Said { code: said.code, text: said.text + &kept(world) }
 }
 
 fn compiled(said: &Said) -> bool {
@@ -206,23 +183,84 @@ fn a_fresh_builder_with_a_cache_compiles_no_dependency_after_a_change_of_a_sourc
     let folder = tempfile::tempdir().unwrap();
     let caches = [format!("{}/cache", registry.address), folder.path().display().to_string()];
     for cache in &caches {
-        assert!(compiled(&Store::empty().build(
-            &world,
-            &registry,
-            &["--cache-from", cache, "--cache-to", cache]
-        )));
+        let flags = ["--cache-from", cache, "--cache-to", cache];
+        assert!(compiled(&build(&Store::empty(), &world, &registry, &flags)));
         world.write("edge/src/main.rs", &format!("//! {cache}\nfn main() {{}}\n"));
         let fresh = Store::empty();
-        let said = fresh.build(&world, &registry, &["--cache-from", cache]);
+        let said = build(&fresh, &world, &registry, &["--cache-from", cache]);
         assert!(!compiled(&said), "{cache}: {}", said.text);
-        assert!(!compiled(&fresh.build(&world, &registry, &[])), "the store itself has it now");
+        assert!(!compiled(&build(&fresh, &world, &registry, &[])), "the store itself has it now");
     }
     let manifest = fs::read_to_string(world.root().join("edge/Cargo.toml")).unwrap();
     world.write("edge/Cargo.toml", &(manifest + "\n[features]\nother = []\n"));
     assert!(
-        compiled(&Store::empty().build(&world, &registry, &["--cache-from", &caches[0]])),
+        compiled(&build(&Store::empty(), &world, &registry, &["--cache-from", &caches[0]])),
         "another manifest asks for other dependencies"
     );
+}
+
+/// The builder as the store has it: the genuine image, or what stands in for it.
+fn builder() -> String {
+    let names = ["docker.io/library/rust:1.95.0-bookworm", "localhost/slipway-base/rust:1.95.0-bookworm"];
+    let found = names.into_iter().find(|it| !podman(&["images", "--quiet", it]).is_empty());
+    found.expect("`cargo xtask images bases` makes it").to_owned()
+}
+
+#[test]
+fn long_cargo_compiles_only_the_workspaces_own_crates_in_a_fresh_builder_that_has_a_cache() {
+    let (origins, registry) = (Origins::start(), Registry::start());
+    let world = of_two_registries(&origins);
+    let cache = format!("{}/cache", registry.address);
+    let compiled = |flag: &str| {
+        fs::remove_dir_all(world.root().join("target")).ok();
+        let store = Store::empty().with(&builder());
+        let mut command = store.command(&world, &["images", "build", flag, &cache]);
+        command.env("CONTAINERS_REGISTRIES_CONF", registry.settings());
+        let said = world.run(origins.around(&mut command));
+        assert_eq!(said.code, 0, "{}", said.text);
+        let log = fs::read_to_string(world.root().join("target/xtask/logs/images.log")).unwrap();
+        let crates = log.lines().filter_map(|it| it.trim().strip_prefix("Compiling ")?.split(' ').next());
+        crates.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(compiled("--cache-to"), "dependency-list edge inner-lib outer-lib");
+    world.write("crates/edge/src/main.rs", &format!("{SOURCE}// changed\n"));
+    assert_eq!(compiled("--cache-from"), "dependency-list edge");
+}
+
+#[test]
+fn long_a_plain_build_needs_nothing_of_the_tool_and_one_from_scratch_comes_out_the_same() {
+    let manifest = MANIFEST.split("[dependencies]").next().unwrap();
+    let source = "//! edge\nfn main() { println!(\"{}\", std::env::args().nth(1).unwrap_or_default()); }\n";
+    let world = of_this_containerfile(manifest, source, |_| {});
+    let builder = builder();
+    let store = Store::empty().with(&builder);
+    let root = world.root().display().to_string();
+    let argument = format!("BUILDER={builder}");
+    let plain =
+        ["build", "--format=docker", "--target=edge-runtime", "--tag=plain", "--build-arg", &argument, &root];
+    // What the tool sees to for hosts with quirks is not a part of the build.
+    let quirks = home().join("target/xtask/containers.conf");
+    if quirks.is_file() {
+        store.podman_with(&quirks, &plain);
+    } else {
+        store.podman(&plain);
+    }
+    let told = store.podman(&[
+        "image",
+        "inspect",
+        "--format={{.User}} {{json .HealthCheck}} {{json .Labels}}",
+        "plain",
+    ]);
+    assert!(told.starts_with("65532:65532 ") && told.contains("/usr/bin/edge"), "{told}");
+    assert!(!told.contains("dev.slipway.fingerprint"), "{told}");
+
+    for arguments in [&["images", "build"][..], &["images", "verify", "--from-scratch"]] {
+        let said = world.run(&mut store.command(&world, arguments));
+        assert_eq!(said.code, 0, "{}", said.text);
+    }
+    let log = fs::read_to_string(world.root().join("target/xtask/logs/images.log")).unwrap();
+    assert!(log.contains("twice the same") && log.contains("Compiling edge v"), "{log}");
+    assert!(!world.root().join("target/xtask/store/root").exists());
 }
 
 #[test]

@@ -26,6 +26,21 @@ fn main() {
     let mode = std::env::args().nth(1).unwrap_or_default();
     match mode.as_str() {
         "yes" => return,
+        "probes" => {
+            // Every folder is tried, and only what was declared may take a file.
+            let mut folders = vec![std::path::PathBuf::from("/")];
+            let mut taken = Vec::new();
+            while let Some(folder) = folders.pop() {
+                let kernel = ["/dev", "/proc", "/sys"].iter().any(|it| folder.starts_with(it));
+                let Ok(entries) = (if kernel { continue } else { std::fs::read_dir(&folder) }) else { continue };
+                if std::fs::write(folder.join("probe"), "x").is_ok() {
+                    taken.push(folder.display().to_string());
+                }
+                folders.extend(entries.flatten().filter(|it| it.file_type().unwrap().is_dir()).map(|it| it.path()));
+            }
+            assert_eq!(taken, std::env::args().skip(2).collect::<Vec<_>>());
+            unsafe { signal(15, end) };
+        }
         "random" => {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
             std::fs::write("/random", format!("{:020}", now.as_nanos())).unwrap();
@@ -58,6 +73,11 @@ const MANIFEST: &str = "[package]\nname = \"edge\"\nversion = \"1.2.3\"\nedition
 pub(crate) const GOOD: &str = "FROM scratch AS edge-runtime\nCOPY root/ /\n\
     LABEL org.opencontainers.image.title=\"edge\" org.opencontainers.image.licenses=\"MIT\"\n\
     USER 65532:65532\nEXPOSE 4711\nHEALTHCHECK CMD [\"/edge\", \"healthcheck\"]\nENTRYPOINT [\"/edge\"]\n";
+
+/// Stages as those of a real workspace, with a program in place of the compiler.
+pub(crate) const STAGES: &str = "FROM scratch AS dependencies\nENV LISTEN=127.0.0.1:0\nCOPY root/ /\nRUN [\"/edge\", \"yes\"]\n\
+                      FROM dependencies AS builder\nCOPY edge/src/ /src/\nRUN [\"/edge\", \"yes\"]\n\
+                      FROM scratch AS edge-runtime\nCOPY --from=builder / /\nUSER 65532:65532\nENTRYPOINT [\"/edge\"]\n";
 
 /// A workspace in a folder that removes itself.
 pub(crate) struct World {
@@ -220,6 +240,85 @@ impl Drop for World {
 pub(crate) fn podman(arguments: &[&str]) -> String {
     let output = Command::new("podman").args(arguments).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// A store of podman's with nothing in it, and a user's folder of caches that nobody else has.
+pub(crate) struct Store(TempDir);
+
+impl Store {
+    pub(crate) fn empty() -> Self {
+        let store = Self(tempfile::tempdir().unwrap());
+        let [graph, run] = ["graph", "run"].map(|it| store.0.path().join(it));
+        let text = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+            graph.display(),
+            run.display()
+        );
+        fs::write(store.settings(), text).unwrap();
+        fs::create_dir_all(store.0.path().join("tmp")).unwrap();
+        own_caches(store.0.path());
+        store
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.0.path().join("storage.conf")
+    }
+
+    /// The tool's command, for this store.
+    pub(crate) fn command(&self, world: &World, arguments: &[&str]) -> Command {
+        let mut command = world.command(arguments);
+        self.around(&mut command);
+        command
+    }
+
+    /// Asks podman for what is in this store.
+    pub(crate) fn podman(&self, arguments: &[&str]) -> String {
+        let output = self.around(Command::new("podman").args(arguments)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same with settings of podman's own.
+    pub(crate) fn podman_with(&self, settings: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new("podman");
+        let output = self.around(command.env("CONTAINERS_CONF", settings).args(arguments)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Copies an image of the user's own store into this one.
+    pub(crate) fn with(self, image: &str) -> Self {
+        let archive = self.0.path().join("image.tar");
+        podman(&["save", "--quiet", "--output", &archive.to_string_lossy(), image]);
+        self.podman(&["load", "--quiet", "--input", &archive.to_string_lossy()]);
+        fs::remove_file(archive).unwrap();
+        self
+    }
+
+    /// What builds keep in mounts lies below the folder for temporary files.
+    fn around<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        let [caches, temporary] = ["caches", "tmp"].map(|it| self.0.path().join(it));
+        command.env("CONTAINERS_STORAGE_CONF", self.settings());
+        command.env("XDG_CACHE_HOME", caches).env("TMPDIR", temporary)
+    }
+}
+
+impl Drop for Store {
+    /// podman makes a mount of the folder, which keeps it from being removed.
+    fn drop(&mut self) {
+        self.podman(&["rm", "--all", "--force", "--time=0"]);
+        Command::new("umount").arg(self.0.path().join("graph/overlay")).output().ok();
+    }
+}
+
+/// A folder of caches, `caches`, that has the user's tools and Postgres, and nothing else of his.
+pub(crate) fn own_caches(folder: &Path) -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("slipway");
+    let own = folder.join("caches");
+    fs::create_dir_all(own.join("slipway")).unwrap();
+    for name in ["tools", "postgres"].into_iter().filter(|it| cache.join(it).is_dir()) {
+        std::os::unix::fs::symlink(cache.join(name), own.join("slipway").join(name)).unwrap();
+    }
+    own
 }
 
 /// A registry on loopback that speaks HTTP, and the settings with which podman talks to it.
