@@ -21,7 +21,7 @@ use super::{
 use crate::{
     context::Context,
     outcome::{Finding, Level, StepError},
-    podman::Podman,
+    podman::{Podman, refused},
     process::{Finished, Log, Process},
     services::Service,
 };
@@ -31,6 +31,8 @@ const LOST: &[&str] = &["layer not known", "image not known", "identifier is not
 const ATTEMPTS: u32 = 3;
 /// What every image of a build says of itself, those of its steps too, so that what is left can be told from what is a user's.
 pub(super) const STAGE_LABEL: &str = "dev.slipway.stage";
+/// The time that every file of a layer has, in seconds since 1970; stands in [`FIXED`] too.
+pub(super) const LAYER_TIME_S: u64 = 946_684_800;
 /// What all builds have in common. Every file of a layer has one time, so that a layer is what is in it: a build without a
 /// cache makes the same one. Without a network nobody needs the host's proxies, whose addresses may hold passwords.
 const FIXED: &[&str] = &[
@@ -279,8 +281,12 @@ impl<'a> Builder<'a> {
 /// The store's images that say what they were made of, in one question.
 fn there(cx: &Context, podman: &Podman, log: &Log) -> Result<Vec<Listed>, StepError> {
     let filter = format!("label={FINGERPRINT}");
-    let text = podman.answer(cx, log, &["images", "--no-trunc", "--filter", &filter, "--format=json"])?;
-    Ok(serde_json::from_str(&text).context("cannot read podman's list of images")?)
+    let list = podman.process(cx).args(["images", "--no-trunc", "--filter", &filter, "--format=json"]);
+    let listed = carried_out(&list, log)?;
+    if !listed.success() {
+        return Err(refused("podman cannot list its images", &listed));
+    }
+    Ok(serde_json::from_str(&listed.stdout).context("cannot read podman's list of images")?)
 }
 
 fn state(origin: &Origin, labels: &Labels, there: &[Listed]) -> State {
@@ -344,16 +350,16 @@ pub(super) fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Proces
     Builder::new(cx, podman, log)?.0.command(FILE)
 }
 
-/// Runs a build, once more when somebody else removed an image from the store while podman was reading it.
-pub(super) fn carried_out(build: &Process, log: &Log) -> Result<Finished, StepError> {
+/// Runs podman, once more when somebody else removed an image from the store while podman was reading it.
+pub(super) fn carried_out(podman: &Process, log: &Log) -> Result<Finished, StepError> {
     for _ in 1..ATTEMPTS {
-        let finished = build.run()?;
+        let finished = podman.run()?;
         if finished.success() || !LOST.iter().any(|it| finished.stderr.contains(it)) {
             return Ok(finished);
         }
-        log.line("an image went away during the build; once more");
+        log.line("an image went away meanwhile; once more");
     }
-    Ok(build.run()?)
+    Ok(podman.run()?)
 }
 
 /// The names that this checkout gave before, and that no image has any more.
@@ -375,4 +381,14 @@ pub(super) fn workspace(root: &Path) -> String {
     let name: String = name.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "workspace".into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_have_the_time_that_crates_are_made_older_than() {
+        assert!(FIXED.contains(&format!("--timestamp={LAYER_TIME_S}").as_str()));
+    }
 }

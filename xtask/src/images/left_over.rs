@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::{
-    build::{STAGE_LABEL, stage_tag, workspace},
+    build::{STAGE_LABEL, carried_out, stage_tag, workspace},
     containerfile::{Containerfile, FILE},
     dependencies,
     finish::FINGERPRINT,
@@ -21,7 +21,13 @@ use super::{
     stand_in::STAND_IN_LABEL,
     storage,
 };
-use crate::{context::Context, outcome::StepError, podman::Podman, process::Log, verdict::hashed};
+use crate::{
+    context::Context,
+    outcome::StepError,
+    podman::{Podman, said},
+    process::Log,
+    verdict::hashed,
+};
 
 /// Where checkouts are noted, a file each, beside the storage's lock.
 const CHECKOUTS: &str = "checkouts";
@@ -66,8 +72,13 @@ pub(super) fn remove(cx: &Context, podman: &Podman, log: &Log) -> Result<bool, S
         return Ok(false);
     };
     let noted = noted(&storage::folder().join(CHECKOUTS));
-    let text = podman.answer(cx, log, &["images", "--format=json"])?;
-    let images: Vec<Listed> = serde_json::from_str(&text).context("cannot read podman's list of images")?;
+    let listed = carried_out(&podman.process(cx).args(["images", "--format=json"]), log)?;
+    if !listed.success() {
+        log.line(&format!("older images stay until the next run: {}", said(&listed)));
+        return Ok(false);
+    }
+    let images: Vec<Listed> =
+        serde_json::from_str(&listed.stdout).context("cannot read podman's list of images")?;
     let names = unused(&images, &used(noted.iter().map(|(_, root)| root.as_path())));
     // An image that somebody runs stays; podman removes the others all the same.
     let all = names.is_empty() || podman.process(cx).args(["rmi"]).args(&names).log(log).run()?.success();

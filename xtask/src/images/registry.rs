@@ -4,11 +4,17 @@
 //! The host's cargo gets them, with the host's own proxies, mirrors, certificates and tokens. A build sees the sources
 //! and no address: cargo writes the folder of a registry, which has the registry's name, into all that it compiles.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context as _;
 use toml::{Table, Value};
 
+use super::build::LAYER_TIME_S;
 use crate::{context::Context, outcome::StepError, podman::document, process::Log};
 
 /// Where cargo looks for settings, whatever folder it is run in.
@@ -17,8 +23,9 @@ pub(super) const SETTINGS_INSIDE: &str = "/.cargo";
 const CRATES_INSIDE: &str = "/crates";
 /// cargo's settings for a build, below [`settings_folder`].
 const SETTINGS_FILE: &str = "config.toml";
-/// The lock file that the crates are of, beside the settings.
 const LOCK_FILE: &str = "Cargo.lock";
+/// The lock file that the crates are of, beside the settings.
+const COPIED_FILE: &str = "copied.lock";
 
 /// Makes sure of the crates that the lock file names, and returns the mounts with which a build finds them. None of
 /// them ends in a layer.
@@ -31,7 +38,7 @@ pub(super) fn mounts(cx: &Context, log: &Log) -> Result<Vec<String>, StepError> 
         fs::create_dir_all(folder).with_context(|| format!("cannot write `{}`", cx.shown(folder)))?;
     }
     let lock = fs::read(cx.root.join(LOCK_FILE)).context("the workspace has no `Cargo.lock`")?;
-    let of = settings.join(LOCK_FILE);
+    let of = settings.join(COPIED_FILE);
     if fs::read(&of).ok().as_ref() != Some(&lock) {
         let written = |path: PathBuf, content: &[u8]| {
             fs::write(&path, content).with_context(|| format!("cannot write `{}`", cx.shown(&path)))
@@ -60,12 +67,30 @@ fn copied(cx: &Context, log: &Log, crates: &PathBuf) -> Result<String, StepError
     let copy = cx.cargo().args(["vendor", "--locked", "--versioned-dirs", "--respect-source-config"]);
     let copied = copy.arg(crates).log(log).run()?;
     if copied.success() {
+        let time = UNIX_EPOCH + Duration::from_secs(LAYER_TIME_S);
+        age(crates, time).with_context(|| format!("cannot write `{}`", cx.shown(crates)))?;
         return Ok(copied.stdout);
     }
     Err(StepError::environment(
         format!("the dependencies cannot be fetched: {}", copied.stderr.trim()),
         "cargo fetch --locked",
     ))
+}
+
+/// Makes everything below a folder no newer than this time. A build script that names its files is run again, and all
+/// that stands on its crate compiled again, where one of them is newer than what was compiled; and that has the time of
+/// its layer.
+fn age(path: &Path, time: SystemTime) -> io::Result<()> {
+    let data = fs::symlink_metadata(path)?;
+    if data.is_dir() {
+        for entry in fs::read_dir(path)? {
+            age(&entry?.path(), time)?;
+        }
+    }
+    if data.is_symlink() || data.modified()? <= time {
+        return Ok(());
+    }
+    File::open(path)?.set_modified(time)
 }
 
 fn cargo_home() -> PathBuf {
@@ -117,6 +142,23 @@ fn offline(text: &str, registries: Table) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_file_and_no_folder_of_a_crate_is_newer_than_a_layer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inside, file) = (folder.path().join("x-1.0.0/src"), folder.path().join("x-1.0.0/src/build.rs"));
+        fs::create_dir_all(&inside).unwrap();
+        fs::write(&file, "").unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(LAYER_TIME_S);
+        age(folder.path(), time).unwrap();
+        for path in [folder.path(), &inside, &file] {
+            assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), time, "{}", path.display());
+        }
+        let older = UNIX_EPOCH + Duration::from_secs(1);
+        File::open(&file).unwrap().set_modified(older).unwrap();
+        age(folder.path(), time).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), older);
+    }
 
     #[test]
     fn a_build_is_told_one_folder_for_all_registries_and_no_token() {

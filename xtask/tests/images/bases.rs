@@ -1,6 +1,9 @@
 //! Base images are pulled where a registry has them, and asked for with the right command where none has.
 
-use crate::world::{GOOD, Registry, Store, World, podman};
+use crate::{
+    store::Store,
+    world::{GOOD, Registry, World, podman},
+};
 
 fn configuration(image: &str) -> String {
     format!("[images.bases.builder]\nimage = \"{image}\"\nargument = \"BUILDER\"\n")

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::world::{GOOD, STAGES, Said, Store, World};
+use crate::{
+    store::Store,
+    world::{GOOD, STAGES, Said, World},
+};
 
 fn build(store: &Store, world: &World) -> Said {
     let said = world.run(&mut store.command(world, &["images", "build"]));

@@ -13,10 +13,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{
-    supply::kept,
-    world::{Store, World},
-};
+use crate::{store::Store, supply::kept, world::World};
 
 /// Names that nobody could resolve, so that only the proxy leads there.
 const BY_FILE: &str = "mirror.acme.example";

@@ -109,13 +109,15 @@ impl Origins {
     }
 }
 
-/// Packs a crate of one function that can panic.
+/// Packs a crate of one function that can panic, and of a build script that names its files, all of them new.
 fn crate_file(files: &Path, name: &str) -> PathBuf {
     let folder = files.join(format!("{name}-1.0.0"));
     fs::create_dir_all(folder.join("src")).unwrap();
     let manifest = format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n");
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     fs::write(folder.join("src/lib.rs"), "#[inline(never)]\npub fn at(i: usize) -> u32 { [1, 2, 3][i] }\n")
+        .unwrap();
+    fs::write(folder.join("build.rs"), "fn main() { println!(\"cargo:rerun-if-changed=build.rs\"); }\n")
         .unwrap();
     let packed = files.join(name).join("1.0.0/download");
     fs::create_dir_all(packed.parent().unwrap()).unwrap();

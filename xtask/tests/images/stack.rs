@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::world::{GOOD, Store, World, podman};
+use crate::{
+    store::Store,
+    world::{GOOD, World, podman},
+};
 
 fn judged(configuration: &str, containerfile: &str) -> (i32, String, Vec<String>) {
     let world = World::new(configuration);

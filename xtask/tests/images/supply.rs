@@ -10,7 +10,8 @@ use std::{
 
 use crate::{
     origins::{Origins, PASSWORD, TOKEN},
-    world::{Registry, STAGES, Said, Store, World, podman},
+    store::Store,
+    world::{Registry, STAGES, Said, World, podman},
 };
 
 /// The base that the workspace itself is built from.
