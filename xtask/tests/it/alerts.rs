@@ -34,7 +34,9 @@ fn every_alert_is_raised_by_its_own_course_of_events_and_by_no_lesser_one() {
 #[test]
 fn a_threshold_that_is_moved_turns_the_tests_of_the_alerts_red() {
     for (holds, moved) in [
-        ("up == 0\n        for: 1m", "up == 0\n        for: 3m"),
+        ("absent(up{job=\"proxy\"})\n        for: 1m", "absent(up{job=\"proxy\"})\n        for: 3m"),
+        (r#" or absent(up{job="proxy"})"#, ""),
+        ("max by (kind) (slipway_jobs_dead)", "sum by (kind) (slipway_jobs_dead)"),
         ("> 0.05", "> 0.10"),
         (r#"status=~"5..", route!~"/health/.*""#, r#"status=~"5..""#),
         ("))) > 2", "))) > 4"),
@@ -65,7 +67,9 @@ fn the_rules_ask_for_figures_of_the_table_only() {
     let lines = rules.lines().map(str::trim).filter(|line| !line.contains(": \"") && !line.starts_with('#'));
     let words = lines.flat_map(|line| line.split(|it| !is_name(&it)));
     let figures = words.filter(|it| {
-        ["http_", "db_", "slipway_", "ready", "trace_", "process_"].iter().any(|p| it.starts_with(p))
+        ["http_", "db_", "gateway_", "slipway_", "ready", "trace_", "process_"]
+            .iter()
+            .any(|p| it.starts_with(p))
     });
     let mut seen = 0;
     for figure in figures {

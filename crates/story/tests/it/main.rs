@@ -1,17 +1,21 @@
-//! One release, from a commit to production by two people, through real processes; and what these do when parts fail.
+//! Slipway as real processes: one release, from a commit to production by two people; what operators see; and what happens
+//! when parts fail.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod dashboards;
 mod door;
 mod events;
 mod faults;
+mod figures;
 mod plot;
 mod processes;
 mod project;
+mod prometheus;
 mod receiver;
 
 use std::path::{Path, PathBuf};
 
-use processes::Processes;
+use processes::{Given, Processes};
 use project::Project;
 use receiver::Receiver;
 use scratch_registry::ScratchRegistry;
@@ -21,7 +25,16 @@ async fn a_release_comes_from_a_commit_to_production_by_two_people_and_everybody
     let registry = ScratchRegistry::start().expect("`cargo xtask test --setup` installs docker-registry");
     let receiver = Receiver::start().await;
     let project = Project::published_to(registry.address());
-    let slipway = Processes::start(&project, &receiver).await;
+    let folder = project.beside("worker");
+    let slipway = Processes::start(Given {
+        folder: project.beside("slipway"),
+        worker: vec![
+            ("WEBHOOKS_FILE", receiver.introduce(&folder, &folder)),
+            ("RELEASE_KEYS_FILE", project.public_key()),
+        ],
+        ..Given::default()
+    })
+    .await;
     plot::plays(&slipway.door(), &project, &receiver).await;
     slipway.stop().await;
 }
