@@ -24,6 +24,9 @@ secret() {
 secret identity-key "$(random 32)"
 secret token-keys "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"$(random 4)\",\"alg\":\"HS256\",\"use\":\"sig\",\"k\":\"$(web 32)\"}]}"
 
+# Grafana's `admin`, where compose.observability.yaml is used.
+secret grafana-password "$(random 16)"
+
 # With a database that is given there are no passwords to make up.
 if [ "${1:-}" != external ]; then
     secret postgres-password "$(random 24)"

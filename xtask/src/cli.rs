@@ -91,6 +91,9 @@ pub(crate) struct UpArgs {
     /// Use a database that is given: `compose.external.yaml`, with the settings of `.env.external`
     #[arg(long, conflicts_with = "file")]
     pub(crate) external: bool,
+    /// Also start what operators look at: `compose.observability.yaml`, with the settings of `.env.observability`
+    #[arg(long)]
+    pub(crate) observability: bool,
     /// Compose file, relative to the workspace's root; several are laid on top of each other
     #[arg(short, long, value_name = "FILE", default_value = "compose.yaml")]
     pub(crate) file: Vec<PathBuf>,

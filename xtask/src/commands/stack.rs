@@ -21,13 +21,18 @@ use crate::{
 };
 
 const EXTERNAL: &str = "compose.external.yaml";
+const OBSERVABILITY: &str = "compose.observability.yaml";
 
 pub(super) fn up(cx: &Context, args: UpArgs) -> anyhow::Result<u8> {
     if args.setup {
         setup::run(cx, &["stack", "images"])?;
     }
+    let mut files = if args.external { vec![EXTERNAL.into()] } else { args.file };
+    if args.observability {
+        files.push(OBSERVABILITY.into());
+    }
     let options = Options {
-        files: if args.external { vec![EXTERNAL.into()] } else { args.file },
+        files,
         services: args.services,
         scale: args.scale.into_iter().collect(),
         patience: Duration::from_secs(args.timeout),
