@@ -32,7 +32,7 @@ use crate::{
     overview::overview,
     process::{Log, ProcessError},
     steps::{self, Step},
-    verdict::{self, Decision, Verdicts, tree::Tree},
+    verdict::{self, Decision, Verdicts},
     workflows,
 };
 
@@ -146,7 +146,7 @@ fn images_command(cx: &mut Context, command: ImagesCommand) -> anyhow::Result<u8
 fn workflow_files(cx: &Context, args: WorkflowsArgs) -> anyhow::Result<u8> {
     match args {
         WorkflowsArgs { command: None, check: true } => {
-            Ok(gate(cx, Wanted::step("workflows"), &as_in_the_table)?.verdict.exit_code())
+            Ok(gate(cx, Wanted::step("workflows"), &as_in_the_table)?.exit_code())
         }
         WorkflowsArgs { command: None, check: false } => {
             let changed = workflows::refresh(cx)?;
@@ -194,7 +194,7 @@ fn ci(cx: &Context, args: &CiArgs) -> anyhow::Result<u8> {
         verdicts,
         narrowed,
     };
-    Ok(gate(cx, wanted, &run)?.verdict.exit_code())
+    Ok(gate(cx, wanted, &run)?.exit_code())
 }
 
 /// The tests that a diff reaches, and what the report says of it; all of them where it reaches everything.
@@ -227,7 +227,7 @@ fn test(cx: &Context, args: TestArgs) -> anyhow::Result<u8> {
     };
     let detail = args.telling.detail();
     let wanted = Wanted { command: "test", setup: args.setup, detail, verdicts, ..Wanted::step("test") };
-    Ok(gate(cx, wanted, &narrowed)?.verdict.exit_code())
+    Ok(gate(cx, wanted, &narrowed)?.exit_code())
 }
 
 fn list(cx: &Context) {
@@ -239,7 +239,7 @@ fn list(cx: &Context) {
 
 fn plan(cx: &Context, steps: &[&'static Step]) {
     let width = steps.iter().map(|it| it.name.len()).max().unwrap_or_default();
-    let verdicts = Verdicts::of(cx, Tree::read(&cx.root));
+    let verdicts = Verdicts::of(cx, cx.tree());
     for step in steps {
         let line = match (step.skip)(cx) {
             Some(reason) => format!("skip  {reason}"),

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     process::{Log, Process, ProcessError},
     services::Service,
     steps::{Step, custom},
+    verdict::tree::Tree,
     workspace,
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) metadata: Metadata,
     /// Names what this run starts, so that it can be found and removed: the process and when it began.
     pub(crate) run_id: String,
+    /// The tree as it was when the workspace was looked at.
+    tree: Mutex<Option<Tree>>,
     /// The folder of the gate's own binaries, or why there is none.
     tools: OnceLock<Result<PathBuf, String>>,
 }
@@ -62,12 +65,20 @@ impl Context {
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         let home = home.parent().unwrap_or(home).to_owned();
         let folder = folder.map_or_else(|| home.clone(), Path::to_owned);
-        let metadata = workspace::metadata(&folder)?;
+        let (metadata, tree) = workspace::metadata(&folder)?;
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let config = Config::load(&root)?;
         known_provider()?;
         let steps = custom::table(&config.steps);
-        Ok(Self { root, home, config, steps, metadata, run_id: run_id(), tools: OnceLock::new() })
+        let tree = Mutex::new(tree.filter(|_| root == folder));
+        let (run_id, tools) = (run_id(), OnceLock::new());
+        Ok(Self { root, home, config, steps, metadata, run_id, tree, tools })
+    }
+
+    /// The working tree. Who asks first gets what was read when the command began, the next one reads it anew.
+    pub(crate) fn tree(&self) -> Option<Tree> {
+        let first = self.tree.lock().ok().and_then(|mut it| it.take());
+        first.or_else(|| Tree::read(&self.root))
     }
 
     /// Where everything that xtask makes in this workspace goes, also when cargo's target folder lies elsewhere.
@@ -181,7 +192,7 @@ impl Context {
         let target = if self.home == self.root {
             self.metadata.target_directory.clone().into_std_path_buf()
         } else {
-            workspace::metadata(&self.home)?.target_directory.into_std_path_buf()
+            workspace::metadata(&self.home)?.0.target_directory.into_std_path_buf()
         };
         Ok(target.join("debug"))
     }

@@ -22,7 +22,7 @@ use crate::{
     mask::masked,
     outcome::{Interrupted, Status, StepError, StepResult, Verdict},
     process::Log,
-    steps::Step,
+    steps::{Lane, Step},
     verdict::{Decision, Key, Verdicts, tree::Tree},
 };
 
@@ -180,6 +180,9 @@ fn due(
     listeners: &mut [&mut dyn Listener],
 ) -> anyhow::Result<Vec<Due>> {
     let verdicts = Verdicts::of(cx, tree);
+    if plan.verdicts == Policy::Use && plan.steps.iter().any(|it| it.lane == Lane::Image) {
+        verdicts.ask_for_images();
+    }
     let mut due = Vec::new();
     for &step in &plan.steps {
         let Some(record) = records.iter_mut().find(|it| it.name == step.name) else { continue };

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     mask::masked,
-    outcome::{Finding, Status, Verdict},
+    outcome::{EXIT_USAGE, Finding, MISUSED, Status, Verdict},
     steps::{Lane, Step},
 };
 
@@ -173,7 +173,21 @@ pub(crate) struct RunRecord {
     pub(crate) steps: Vec<StepRecord>,
 }
 
+impl RunRecord {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.verdict {
+            Verdict::Environment if self.steps.iter().any(StepRecord::is_misused) => EXIT_USAGE,
+            verdict => verdict.exit_code(),
+        }
+    }
+}
+
 impl StepRecord {
+    /// Whether nothing was judged because of what was typed.
+    pub(crate) fn is_misused(&self) -> bool {
+        self.findings.iter().any(|it| it.code == MISUSED)
+    }
+
     /// The record without the secrets of the environment, as it is shown and kept.
     pub(crate) fn masked(self) -> Self {
         let clean = |text: String| masked(&text).into_owned();

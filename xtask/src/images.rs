@@ -11,6 +11,7 @@ mod contents;
 mod dependencies;
 mod failure;
 mod finish;
+mod held;
 mod inspect;
 mod inspected;
 mod leaks;
@@ -38,6 +39,7 @@ use self::{
     record::{Record, Recorded},
 };
 pub(crate) use self::{
+    held::Question,
     sbom::Document,
     stock::{Wish, obtained, of_targets},
     verify::Extent,
@@ -46,7 +48,7 @@ use crate::{
     cli::InspectFormat,
     context::Context,
     outcome::{Finding, Level, Outcome, StepError, StepResult},
-    podman::{self, Podman},
+    podman::Podman,
     process::{Log, Process},
     steps,
     verdict::{hashed, inputs::Inputs, tree::Tree},
@@ -91,25 +93,6 @@ pub(crate) fn sbom(cx: &Context, log: &Log, service: &str, reference: &str) -> R
 /// The images that this checkout built last.
 pub(crate) fn references(cx: &Context) -> Vec<String> {
     Record::read(cx).references()
-}
-
-/// Whether these are the images that were built last, and podman has them: what is published is what the record names.
-pub(crate) fn hold(cx: &Context, references: &[String]) -> bool {
-    references.is_empty() || (Record::read(cx).references() == references && exist(cx, references))
-}
-
-/// Whether podman has all of these, in one question; none at all needs no podman.
-pub(crate) fn exist(cx: &Context, references: &[String]) -> bool {
-    if references.is_empty() {
-        return true;
-    }
-    let settings = cx.target().join(podman::SETTINGS_FILE);
-    let mut process = cx.process("podman").args(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
-    if settings.is_file() && std::env::var_os("CONTAINERS_CONF").is_none() {
-        process = process.env("CONTAINERS_CONF", settings);
-    }
-    let there = process.answer().unwrap_or_default();
-    references.iter().all(|it| there.lines().any(|line| line == it))
 }
 
 /// Judges the Containerfile, builds what is not in the store yet, looks into each image, and starts as one stack those that

@@ -17,6 +17,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// Held for a run. A run that is killed leaves it to the watchdog, which lets go once it has ended the run's children.
 #[derive(Debug)]
 pub(crate) struct RunLock {
+    /// Whether another run held it first.
+    pub(crate) waited: bool,
     file: File,
 }
 
@@ -59,6 +61,6 @@ impl RunLock {
         file.set_len(0).and_then(|()| file.rewind()).with_context(failed)?;
         writeln!(file, "process {}", std::process::id()).with_context(failed)?;
         watchdog::hold(&file).context("cannot start the process that looks after the run's children")?;
-        Ok(Self { file })
+        Ok(Self { waited: waiting.is_none(), file })
     }
 }

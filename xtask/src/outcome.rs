@@ -17,6 +17,9 @@ pub(crate) const EXIT_ENVIRONMENT: u8 = 3;
 /// Interrupted by Ctrl-C or TERM.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
+/// The finding of a step that could not be judged because of what was typed.
+pub(crate) const MISUSED: &str = "misused";
+
 /// How a step ended, as the report spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -178,6 +181,8 @@ impl Outcome {
 pub(crate) enum StepError {
     /// The environment lacks something: one line on what, and the command that helps.
     Environment { lacks: String, fix: String },
+    /// What was typed cannot be run: the tool's own words on why.
+    Misused(String),
     /// The run was interrupted.
     Interrupted,
     /// Anything else: told with its chain, counted as environment, never as green.
@@ -197,6 +202,7 @@ impl StepError {
     pub(crate) fn into_error(self) -> anyhow::Error {
         match self {
             Self::Environment { lacks, fix } => anyhow::anyhow!("{lacks}; try: {fix}"),
+            Self::Misused(why) => anyhow::anyhow!("{why}"),
             Self::Interrupted => ProcessError::Interrupted.into(),
             Self::Other(error) => error,
         }

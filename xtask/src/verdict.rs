@@ -24,14 +24,14 @@ pub(crate) use self::{
 };
 use self::{
     facts::Facts,
-    inputs::{Git, Inputs, matches},
+    inputs::{Git, Inputs, Patterns},
     store::Kept,
     tree::{Content, Tree},
 };
 use crate::{
     context::Context,
     events::StepRecord,
-    images,
+    images::{self, Question},
     outcome::{Finding, Status},
     steps::Step,
 };
@@ -66,9 +66,20 @@ impl Key {
         Self(text)
     }
 
-    /// Names the key on this machine.
+    /// Names the key on this machine. A name that two keys share costs a verdict and gives none: the facts are compared.
     fn name(&self) -> String {
-        hashed(std::iter::once(self.0.as_str()))
+        let mut words = self.0.as_bytes().chunks_exact(8);
+        let mut sum = self.0.len() as u64;
+        let mut take = |word: [u8; 8]| {
+            sum = (sum.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        };
+        for word in words.by_ref() {
+            take(word.try_into().unwrap_or_default());
+        }
+        let mut last = [0; 8];
+        last[..words.remainder().len()].copy_from_slice(words.remainder());
+        take(last);
+        format!("{:016x}", sum ^ sum >> 29)
     }
 
     /// Names what was judged: the same on every machine that judges the same commit with the same configuration.
@@ -139,6 +150,8 @@ pub(crate) struct Verdicts<'a> {
     /// What git knows besides, and what holds for every step; asked once.
     git: OnceCell<Facts>,
     around: OnceCell<Facts>,
+    /// What podman has; asked once.
+    images: OnceCell<Question>,
 }
 
 /// Whether a step must run.
@@ -155,7 +168,13 @@ impl<'a> Verdicts<'a> {
     pub(crate) fn of(cx: &'a Context, tree: Option<Tree>) -> Self {
         let named = tree.as_ref().map(|it| named::documents(cx, it)).unwrap_or_default();
         let home = (cx.home != cx.root).then(|| Tree::read(&cx.home)).flatten();
-        Self { cx, tree, home, named, git: OnceCell::new(), around: OnceCell::new() }
+        let (git, around, images) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { cx, tree, home, named, git, around, images }
+    }
+
+    /// Asks podman for the images of the last run, whose answer comes while keys are made.
+    pub(crate) fn ask_for_images(&self) -> &Question {
+        self.images.get_or_init(|| Question::begin(self.cx))
     }
 
     /// Looks for a verdict on what is there now.
@@ -165,7 +184,7 @@ impl<'a> Verdicts<'a> {
             Err(reason) => return Decision::Run { reason, key: None },
         };
         match store::find(self.cx, step.name, &key) {
-            Some(kept) if images::hold(self.cx, &kept.images) => {
+            Some(kept) if kept.images.is_empty() || self.ask_for_images().hold(&kept.images) => {
                 Decision::Hit(Box::new(hit(self.cx, step, kept)))
             }
             Some(_) => Decision::Run { reason: "an image of its last run is gone".into(), key: Some(key) },
@@ -192,12 +211,8 @@ impl<'a> Verdicts<'a> {
         if let Some(path) = self.cx.outside() {
             return Err(format!("no verdict is kept: a crate stands on `{path}`, outside of the workspace"));
         }
-        let mut facts = Facts::new();
+        let mut facts = self.files(tree, inputs)?;
         facts.insert("the tool itself".into(), SOURCES.into());
-        for (path, content) in tree.files.iter().filter(|(path, _)| self.reads(inputs, path)) {
-            facts.insert(format!("file {path}"), known(path, content)?);
-        }
-        self.gate(inputs, &mut facts)?;
         facts.insert("the configuration".into(), inputs.settings.join(" ").replace(['\n', '\t'], " "));
         if inputs.server
             && let Some(why) = facts::server(self.cx, &mut facts)
@@ -205,7 +220,8 @@ impl<'a> Verdicts<'a> {
             return Err(format!("no verdict is kept: {why}"));
         }
         let today = facts::today();
-        for path in tree.files.keys().filter(|it| inputs.dates.iter().any(|date| matches(date, it))) {
+        let dated = Patterns::of(&inputs.dates);
+        for path in tree.files.keys().filter(|it| !inputs.dates.is_empty() && dated.read(it)) {
             let text = fs::read_to_string(self.cx.root.join(path)).unwrap_or_default();
             facts::dates(path, &text, &today, &mut facts);
         }
@@ -223,25 +239,29 @@ impl<'a> Verdicts<'a> {
         Ok(Key::new(&facts))
     }
 
-    fn reads(&self, inputs: &Inputs, path: &str) -> bool {
-        inputs.reads(path) || (inputs.named_documents && self.named.contains(path))
-    }
-
-    /// The sources of the gate's own binaries.
-    fn gate(&self, inputs: &Inputs, facts: &mut Facts) -> Result<(), String> {
-        if !inputs.gate {
-            return Ok(());
-        }
-        let other = self.cx.home != self.cx.root;
-        let tree = if other { self.home.as_ref() } else { self.tree.as_ref() };
-        let Some(tree) = tree else {
-            return Err("no verdict is kept: the tool's own workspace is no git repository".into());
+    /// The files that count: those that the step declares, and the sources of the gate's own binaries where they judge.
+    fn files(&self, tree: &Tree, inputs: &Inputs) -> Result<Facts, String> {
+        let own = inputs.patterns();
+        let gate = Patterns::of(if inputs.gate { GATE } else { &[] });
+        let elsewhere = self.cx.home != self.cx.root;
+        let counts = |path: &str| {
+            own.read(path)
+                || (inputs.named_documents && self.named.contains(path))
+                || (!elsewhere && gate.read(path))
         };
-        let (gate, kind) = (Inputs::files(GATE.iter().copied()), if other { "gate" } else { "file" });
-        for (path, content) in tree.files.iter().filter(|(path, _)| gate.reads(path)) {
-            facts.insert(format!("{kind} {path}"), known(path, content)?);
+        let files = tree.files.iter().filter(|(path, _)| counts(path));
+        let mut facts = files
+            .map(|(path, content)| Ok((format!("file {path}"), known(path, content)?)))
+            .collect::<Result<Facts, String>>()?;
+        if inputs.gate && elsewhere {
+            let Some(home) = &self.home else {
+                return Err("no verdict is kept: the tool's own workspace is no git repository".into());
+            };
+            for (path, content) in home.files.iter().filter(|(path, _)| gate.read(path)) {
+                facts.insert(format!("gate {path}"), known(path, content)?);
+            }
         }
-        Ok(())
+        Ok(facts)
     }
 
     fn reason(&self, step: &Step, key: &Key) -> String {

@@ -23,7 +23,13 @@ pub(crate) const ARGUMENT: &str = "watchdog";
 const GRACE: Duration = Duration::from_secs(8);
 const POLL: Duration = Duration::from_millis(20);
 
-static WATCHDOG: Mutex<Option<Child>> = Mutex::new(None);
+static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog { lock: None, child: None });
+
+/// The process, once there is one, and what it is to hold.
+struct Watchdog {
+    lock: Option<File>,
+    child: Option<Child>,
+}
 
 /// Starts the watchdog, unless it runs: before the first child, so that no time goes by until it is told of it.
 pub(crate) fn ready() {
@@ -31,33 +37,37 @@ pub(crate) fn ready() {
 }
 
 /// Has the watchdog hold the lock of the run as well, so that whoever comes after a killed run waits until what that run
-/// left has ended, and sees no half of its work.
+/// left has ended, and sees no half of its work. A run that starts no child needs none.
 ///
 /// # Errors
 /// When the watchdog cannot be started.
 pub(crate) fn hold(lock: &File) -> io::Result<()> {
-    // One that was started before the lock was taken ends with its input: it has no child to look after.
-    *slot() = Some(start(Stdio::from(lock.try_clone()?))?);
+    let mut watchdog = slot();
+    watchdog.lock = Some(lock.try_clone()?);
+    if watchdog.child.is_some() {
+        // One that was started before the lock was taken ends with its input: it has no child to look after.
+        watchdog.child = Some(watchdog.start()?);
+    }
     Ok(())
 }
 
 /// Tells the watchdog of a process group that began (`+`) or ended (`-`).
 pub(crate) fn tell(sign: char, group: Pid) {
-    if let Some(stdin) = running().as_mut().and_then(|it| it.stdin.as_mut()) {
+    if let Some(stdin) = running().child.as_mut().and_then(|it| it.stdin.as_mut()) {
         writeln!(stdin, "{sign}{}", group.as_raw_nonzero()).ok();
     }
 }
 
-fn running() -> MutexGuard<'static, Option<Child>> {
+fn running() -> MutexGuard<'static, Watchdog> {
     let mut watchdog = slot();
-    if watchdog.is_none() {
-        *watchdog = start(Stdio::null()).ok();
+    if watchdog.child.is_none() {
+        watchdog.child = watchdog.start().ok();
     }
     watchdog
 }
 
 /// A thread that panicked with the lock leaves nothing half-done here.
-fn slot() -> MutexGuard<'static, Option<Child>> {
+fn slot() -> MutexGuard<'static, Watchdog> {
     WATCHDOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -80,16 +90,22 @@ pub(crate) fn watch() {
     groups.iter().for_each(|group| kill_process_group(*group, Signal::KILL).unwrap_or_default());
 }
 
-/// In a group of its own, so that neither Ctrl-C nor the run's end reaches it. It writes nothing: its output is only a
-/// place for what it is to hold.
-fn start(held: Stdio) -> io::Result<Child> {
-    Command::new(std::env::current_exe()?)
-        .arg(ARGUMENT)
-        .current_dir("/")
-        .env_clear()
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(held)
-        .stderr(Stdio::null())
-        .spawn()
+impl Watchdog {
+    /// In a group of its own, so that neither Ctrl-C nor the run's end reaches it. It writes nothing: its output is only a
+    /// place for what it is to hold.
+    fn start(&self) -> io::Result<Child> {
+        let held = match &self.lock {
+            Some(lock) => Stdio::from(lock.try_clone()?),
+            None => Stdio::null(),
+        };
+        Command::new(std::env::current_exe()?)
+            .arg(ARGUMENT)
+            .current_dir("/")
+            .env_clear()
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(held)
+            .stderr(Stdio::null())
+            .spawn()
+    }
 }

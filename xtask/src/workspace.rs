@@ -33,16 +33,16 @@ struct Kept {
     metadata: Metadata,
 }
 
-/// What cargo says of the workspace that `folder` is in.
+/// What cargo says of the workspace that `folder` is in, and the tree that was read for it, where one was.
 ///
 /// # Errors
 /// When there is no usable workspace, in cargo's own words.
-pub(crate) fn metadata(folder: &Path) -> anyhow::Result<Metadata> {
-    let Some(of) = of(folder) else { return ask(folder) };
+pub(crate) fn metadata(folder: &Path) -> anyhow::Result<(Metadata, Option<Tree>)> {
+    let Some((of, tree)) = of(folder) else { return Ok((ask(folder)?, None)) };
     let path = folder.join(FILE);
     let kept = fs::read(&path).ok().and_then(|it| serde_json::from_slice::<Kept>(&it).ok());
     if let Some(kept) = kept.filter(|it| it.of == of && it.metadata.workspace_root == *folder) {
-        return Ok(kept.metadata);
+        return Ok((kept.metadata, Some(tree)));
     }
     let metadata = ask(folder)?;
     if metadata.workspace_root == *folder {
@@ -50,11 +50,11 @@ pub(crate) fn metadata(folder: &Path) -> anyhow::Result<Metadata> {
         path.parent().map(fs::create_dir_all).transpose().ok();
         write_whole(&path, &Keep { of, metadata: &metadata }).ok();
     }
-    Ok(metadata)
+    Ok((metadata, Some(tree)))
 }
 
 /// Names everything that cargo's answer depends on; nothing where that cannot be told without asking cargo.
-fn of(folder: &Path) -> Option<u64> {
+fn of(folder: &Path) -> Option<(u64, Tree)> {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
     if !folder.is_absolute() || !manifest.contains("[workspace]") {
         return None;
@@ -72,7 +72,7 @@ fn of(folder: &Path) -> Option<u64> {
         }
     }
     around(folder).hash(&mut hasher);
-    Some(hasher.finish())
+    Some((hasher.finish(), tree))
 }
 
 fn ask(folder: &Path) -> anyhow::Result<Metadata> {

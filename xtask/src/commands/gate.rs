@@ -14,7 +14,7 @@ use crate::{
     images,
     lock::RunLock,
     outcome::{Status, StepError, StepResult},
-    process::{Log, ProcessError},
+    process::Log,
     report::{Pages, Report},
     setup,
     steps::{Lane, STEPS, Step},
@@ -56,8 +56,9 @@ pub(super) fn as_in_the_table(step: &Step, cx: &Context, log: &Log) -> StepResul
 }
 
 pub(super) fn gate(cx: &Context, wanted: Wanted, run: engine::Run<'_>) -> anyhow::Result<RunRecord> {
-    let _lock = lock(cx)?;
-    let tree = Tree::read(&cx.root);
+    let lock = lock(cx)?;
+    // Whoever held the checkout may have changed it.
+    let tree = if lock.waited { Tree::read(&cx.root) } else { cx.tree() };
     if wanted.setup {
         let applies = |step: &&'static Step| (step.skip)(cx).is_none();
         set_up(cx, &wanted.steps.iter().copied().filter(applies).collect::<Vec<_>>())?;
@@ -96,9 +97,8 @@ pub(super) fn set_up(cx: &Context, steps: &[&'static Step]) -> anyhow::Result<()
     say("set-up: base images");
     match images::bases(cx, &log) {
         Ok(outcome) => outcome.findings().iter().for_each(|it| say(&it.to_string())),
-        Err(StepError::Interrupted) => return Err(ProcessError::Interrupted.into()),
-        Err(StepError::Environment { lacks, fix }) => anyhow::bail!("{lacks}; try: {fix}"),
         Err(StepError::Other(error)) => return Err(error.context("cannot make the base images")),
+        Err(error) => return Err(error.into_error()),
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ pub(super) fn run(mut cx: Context, command: MigrationsCommand) -> anyhow::Result
             let whole = args.project == MigrationFlags::default();
             let verdicts = if whole { Policy::Renew } else { Policy::Leave };
             let wanted = Wanted { format: args.message_format, verdicts, ..Wanted::step("migrations") };
-            Ok(gate(cx, wanted, &judged)?.verdict.exit_code())
+            Ok(gate(cx, wanted, &judged)?.exit_code())
         }
         MigrationsCommand::New { name, project } => {
             Ok(passed_on(&steps::migrations::new(cx, &log()?, &name, &project)?))

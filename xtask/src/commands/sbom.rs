@@ -8,7 +8,7 @@ use crate::{
     images,
     mask::masked,
     outcome::{EXIT_GREEN, EXIT_RED, StepError},
-    process::{Log, ProcessError},
+    process::Log,
 };
 
 /// Prints the document of one service, or writes those of all and prints where.
@@ -26,7 +26,7 @@ pub(super) fn run(cx: &Context, service: Option<&str>) -> anyhow::Result<u8> {
         let Some(reference) = images::built_last(cx, name) else {
             bail!("`{name}` has no image yet; try: cargo xtask images build");
         };
-        let document = images::sbom(cx, &log, name, &reference).map_err(told)?;
+        let document = images::sbom(cx, &log, name, &reference).map_err(StepError::into_error)?;
         if let Some(gaps) = document.gaps {
             eprintln!("error: {}", masked(&gaps));
             code = EXIT_RED;
@@ -39,12 +39,4 @@ pub(super) fn run(cx: &Context, service: Option<&str>) -> anyhow::Result<u8> {
         }
     }
     Ok(code)
-}
-
-fn told(error: StepError) -> anyhow::Error {
-    match error {
-        StepError::Interrupted => ProcessError::Interrupted.into(),
-        StepError::Environment { lacks, fix } => anyhow!("{lacks}; try: {fix}"),
-        StepError::Other(error) => error,
-    }
 }

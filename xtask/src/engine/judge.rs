@@ -3,7 +3,7 @@
 use crate::{
     events::StepRecord,
     interrupt,
-    outcome::{Finding, Level, Outcome, Status, StepError, StepResult},
+    outcome::{Finding, Level, MISUSED, Outcome, Status, StepError, StepResult},
 };
 
 /// What the operating system says when a disk is full, in every tool's words.
@@ -35,6 +35,12 @@ pub(super) fn settle(result: StepResult, record: &mut StepRecord) -> Option<Stri
         Err(StepError::Interrupted) => {
             record.status = Status::Cancelled;
             record.reason = "interrupted".into();
+            None
+        }
+        Err(StepError::Misused(why)) => {
+            record.status = Status::Environment;
+            record.findings = vec![Finding::error(MISUSED, why.as_str())];
+            record.reason = why;
             None
         }
         Err(StepError::Environment { lacks, fix }) => {

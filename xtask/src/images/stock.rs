@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     bases::{self, Missing},
-    build, exist, references,
+    build,
+    held::exist,
+    references,
 };
 use crate::{
     config::Base,

@@ -33,7 +33,7 @@ pub(crate) fn check(cx: &Context, log: &Log) -> StepResult {
         Ok(advisories) => findings.extend(advisories),
         Err(StepError::Interrupted) => return Err(StepError::Interrupted),
         Err(StepError::Environment { lacks, .. }) => findings.push(not_judged(&lacks)),
-        Err(StepError::Other(error)) => findings.push(not_judged(&format!("{error:#}"))),
+        Err(error) => findings.push(not_judged(&format!("{:#}", error.into_error()))),
     }
     Ok(Outcome::Judged(findings))
 }

@@ -23,7 +23,7 @@ pub(crate) fn skip(cx: &Context) -> Option<String> {
 
 pub(crate) fn inputs(cx: &Context) -> Inputs {
     let files = files(cx);
-    let base = base(cx).map(|it| commit(cx, &it));
+    let base = base(cx).map(|it| it.commit);
     let queries = queries(cx).into_iter().map(|it| format!("{}/", it.split('=').next().unwrap_or_default()));
     Inputs { server: true, gate: true, git: Git::Releases, dates: files.clone(), ..Inputs::files(files) }
         .and(["**/sqlx.toml"])
@@ -134,7 +134,7 @@ impl Parts {
         let settings = &cx.config.migrations;
         let or = |flag: &Option<String>, setting: &Option<String>| flag.clone().or_else(|| setting.clone());
         let applied = beside(folder, "applied.toml");
-        let in_git = knows(cx, "HEAD");
+        let in_git = git(cx, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).is_some();
         Self {
             migrations: folder.into(),
             queries: if flags.queries.is_empty() { queries(cx) } else { flags.queries.clone() },
@@ -142,7 +142,7 @@ impl Parts {
                 .or_else(|| cx.root.join(&applied).is_file().then_some(applied)),
             prelude: or(&flags.prelude, &settings.prelude),
             waivers: or(&flags.waivers, &settings.waivers),
-            base: flags.base.clone().or_else(|| base(cx)),
+            base: flags.base.clone().or_else(|| base(cx).map(|it| it.revision)),
             release_tags: Some(settings.release_tags.clone()).filter(|it| in_git && !it.is_empty()),
             release: or(&flags.release, &settings.release),
             all: flags.all,
@@ -194,28 +194,36 @@ fn the_folder(cx: &Context) -> anyhow::Result<String> {
     }
 }
 
-/// What this tree will be merged into: nothing where work is done on that very branch, of which no remote has a copy.
-fn base(cx: &Context) -> Option<String> {
+/// What this tree will be merged into.
+struct Base {
+    revision: String,
+    /// Nothing where git does not know the revision.
+    commit: Option<String>,
+}
+
+/// Nothing where work is done on the very branch that others are merged into, and no remote has a copy of it.
+fn base(cx: &Context) -> Option<Base> {
     let configured = cx.config.migrations.base.as_deref();
     let branch = configured.unwrap_or(BASE);
     let remote = format!("origin/{branch}");
-    if knows(cx, &remote) {
-        Some(remote)
-    } else if knows(cx, branch) {
-        (git(cx, &["symbolic-ref", "--quiet", "--short", "HEAD"]).as_deref() != Some(branch))
-            .then(|| branch.into())
-    } else {
+    match commits(cx, [&remote, branch]) {
+        [commit @ Some(_), _] => Some(Base { revision: remote, commit }),
+        [None, commit @ Some(_)] => (git(cx, &["symbolic-ref", "--quiet", "--short", "HEAD"]).as_deref()
+            != Some(branch))
+        .then(|| Base { revision: branch.into(), commit }),
         // What was asked for and does not exist is for the gate to tell.
-        configured.map(Into::into)
+        [None, None] => configured.map(|it| Base { revision: it.into(), commit: None }),
     }
 }
 
-fn knows(cx: &Context, revision: &str) -> bool {
-    commit(cx, revision).is_some()
-}
-
-fn commit(cx: &Context, revision: &str) -> Option<String> {
-    git(cx, &["rev-parse", "--verify", "--quiet", &format!("{revision}^{{commit}}")])
+/// The commits of two revisions, in one question; nothing for one that git does not know.
+fn commits(cx: &Context, revisions: [&str; 2]) -> [Option<String>; 2] {
+    let asked: String = revisions.iter().map(|it| format!("{it}^{{commit}}\n")).collect();
+    let git = cx.process("git").args(["cat-file", "--batch-check=%(objectname)"]).input(asked);
+    let answer = git.answer().unwrap_or_default();
+    let mut lines = answer.lines();
+    // Of one that it does not know it repeats the name and says `missing`.
+    revisions.map(|_| lines.next().filter(|it| !it.contains(' ')).map(str::to_owned))
 }
 
 /// What git answers in one line; nothing where it refuses, or there is no git.

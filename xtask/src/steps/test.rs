@@ -22,6 +22,10 @@ use crate::{
 
 /// nextest's exit codes that say that a test failed, or that the tests do not compile.
 const FAULTS: &[i32] = &[100, 101];
+/// Those that say that its arguments cannot be read: an option, a filter, a profile.
+const MISUSED: &[i32] = &[2, 94, 96];
+/// The one that says that no test was left to run.
+const NO_TESTS: i32 = 4;
 
 /// What a run of the tests may be narrowed to.
 #[derive(Debug, Default)]
@@ -30,6 +34,32 @@ pub(crate) struct Selection {
     pub(crate) arguments: Vec<String>,
     /// Only the tests of these.
     pub(crate) crates: Option<BTreeSet<String>>,
+}
+
+impl Selection {
+    /// Why nextest could not run what was asked for, if that is why.
+    fn misused(&self, code: i32, said: &str) -> Option<String> {
+        let asked = self.profile.is_some() || !self.arguments.is_empty();
+        match code {
+            NO_TESTS => Some(format!(
+                "no test matches `{}`; `cargo nextest list --workspace` shows which there are",
+                self.arguments.join(" ")
+            )),
+            _ if asked && MISUSED.contains(&code) => {
+                // What cargo did before is not the reason.
+                let lines = said.lines().skip_while(|it| !it.starts_with("error"));
+                let why = lines.collect::<Vec<_>>().join("\n");
+                Some(if why.is_empty() { said.into() } else { why })
+            }
+            _ => None,
+        }
+    }
+
+    /// What nextest does where no test is left: a workspace may have none, and a filter that nothing matches is mistyped.
+    fn no_tests(&self) -> Option<&'static str> {
+        let told = self.arguments.iter().any(|it| it.starts_with("--no-tests"));
+        (!told).then_some(if self.arguments.is_empty() { "pass" } else { "fail" })
+    }
 }
 
 /// Tests may read whatever lies in the tree.
@@ -70,6 +100,9 @@ pub(crate) fn run(cx: &Context, log: &Log, selection: &Selection) -> StepResult 
     if !nextest.success() {
         if !FAULTS.contains(&nextest.code()) {
             let said = nextest.stderr.trim();
+            if let Some(why) = selection.misused(nextest.code(), said) {
+                return Err(StepError::Misused(why));
+            }
             let lacks = format!("nextest could not run (exit {}): {said}", nextest.code());
             return Err(StepError::environment(lacks, "cargo xtask doctor"));
         }
@@ -100,7 +133,10 @@ fn nextest(cx: &Context, selection: &Selection) -> anyhow::Result<Process> {
     let configuration = cx.target().join("nextest.toml");
     fs::write(&configuration, "[profile.default.junit]\npath = \"junit.xml\"\n")
         .with_context(|| format!("cannot write `{}`", cx.shown(&configuration)))?;
-    let mut process = cx.cargo().args(["nextest", "run", "--workspace", "--locked", "--no-tests", "pass"]);
+    let mut process = cx.cargo().args(["nextest", "run", "--workspace", "--locked"]);
+    if let Some(no_tests) = selection.no_tests() {
+        process = process.args(["--no-tests", no_tests]);
+    }
     process = process
         .arg("--no-fail-fast")
         .arg("--tool-config-file")

@@ -165,6 +165,9 @@ impl Wording {
         let (tone, word) = match run.verdict {
             Verdict::Green => (Tone::Good, "green"),
             Verdict::Red => (Tone::Bad, "RED"),
+            Verdict::Environment if run.steps.iter().any(StepRecord::is_misused) => {
+                (Tone::Odd, "NOT JUDGED: nothing can be run that way")
+            }
             Verdict::Environment => (Tone::Odd, "NOT JUDGED: this machine lacks something"),
             Verdict::Interrupted => (Tone::Odd, "INTERRUPTED"),
         };
@@ -175,6 +178,10 @@ impl Wording {
 
     /// What to type about a step that is not green.
     fn helps(&self, command: &str, step: &StepRecord) -> Vec<String> {
+        if step.is_misused() {
+            // What helps is in the words themselves.
+            return Vec::new();
+        }
         let word = if step.status == Status::Failed { "failed" } else { "could not be judged" };
         let mut lines = vec![format!("{} {word}", self.paint.tone(Tone::Strong, step.name))];
         if !step.log.is_empty() {

@@ -1,6 +1,6 @@
 //! `explain STEP`: whether a step would run, and what changed since it was green.
 
-use super::{Decision, Tree, Verdicts};
+use super::{Decision, Verdicts};
 use crate::{context::Context, steps::Step};
 
 /// How many changes are told one by one.
@@ -12,7 +12,7 @@ pub(crate) fn explain(cx: &Context, step: &Step) -> Vec<String> {
     if let Some(reason) = (step.skip)(cx) {
         return vec![format!("`{name}` is skipped: {reason}")];
     }
-    let verdicts = Verdicts::of(cx, Tree::read(&cx.root));
+    let verdicts = Verdicts::of(cx, cx.tree());
     let (reason, key) = match verdicts.decide(step) {
         Decision::Hit(hit) => {
             return vec![

@@ -135,7 +135,9 @@ pub(super) fn git(root: &Path, tree: &Tree) -> Facts {
 /// Dates that a file names, each with whether it is to come, today or past.
 pub(super) fn dates(path: &str, text: &str, today: &str, facts: &mut Facts) {
     let bytes = text.as_bytes();
-    for (at, window) in bytes.windows(10).enumerate() {
+    for (dash, _) in text.match_indices('-') {
+        let Some(at) = dash.checked_sub(4) else { continue };
+        let Some(window) = bytes.get(at..at + 10) else { continue };
         let looks = window.iter().enumerate().all(|(index, it)| match index {
             4 | 7 => *it == b'-',
             _ => it.is_ascii_digit(),

@@ -76,34 +76,90 @@ impl Inputs {
         self
     }
 
-    /// Whether a path is among the files.
+    /// Whether a path is among the files; who asks about many asks [`Self::patterns`].
     pub(crate) fn reads(&self, path: &str) -> bool {
-        let decides = self.files.iter().rev().find(|it| matches(it.trim_start_matches('!'), path));
-        decides.is_some_and(|it| !it.starts_with('!'))
+        self.patterns().read(path)
+    }
+
+    /// The patterns, made ready to be asked about every path of a tree.
+    pub(crate) fn patterns(&self) -> Patterns<'_> {
+        Patterns::of(&self.files)
     }
 }
 
-/// Whether a pattern means a path; see [`Inputs::files`].
-pub(crate) fn matches(pattern: &str, path: &str) -> bool {
-    if pattern == "**" {
-        return true;
+/// Patterns that were looked at once: a run asks each step about every path.
+#[derive(Debug)]
+pub(crate) struct Patterns<'a> {
+    /// The last one first, with whether it takes in or away.
+    patterns: Vec<(Pattern<'a>, bool)>,
+}
+
+/// What a pattern means; see [`Inputs::files`].
+#[derive(Debug, Clone, Copy)]
+enum Pattern<'a> {
+    All,
+    Below(&'a str),
+    Named(&'a str),
+    Exactly(&'a str),
+    Between(&'a str, &'a str),
+    /// As the one before, and only at the root.
+    AtRoot(&'a str, &'a str),
+}
+
+impl<'a> Patterns<'a> {
+    pub(crate) fn of<T: AsRef<str>>(patterns: &'a [T]) -> Self {
+        let ready = |pattern: &'a T| match pattern.as_ref().strip_prefix('!') {
+            Some(pattern) => (Pattern::of(pattern), false),
+            None => (Pattern::of(pattern.as_ref()), true),
+        };
+        Self { patterns: patterns.iter().rev().map(ready).collect() }
     }
-    if let Some(name) = pattern.strip_prefix("**/") {
-        return path.strip_suffix(name).is_some_and(|it| it.is_empty() || it.ends_with('/'));
-    }
-    if pattern.ends_with('/') {
-        return path.starts_with(pattern);
-    }
-    let pattern = match pattern.strip_prefix('/') {
-        Some(_) if path.contains('/') => return false,
-        Some(pattern) => pattern,
-        None => pattern,
-    };
-    match pattern.split_once('*') {
-        Some((start, end)) => {
-            path.len() + 1 >= pattern.len() && path.starts_with(start) && path.ends_with(end)
+
+    /// Whether the last pattern that means a path takes it in.
+    pub(crate) fn read(&self, path: &str) -> bool {
+        for (pattern, takes_in) in &self.patterns {
+            if pattern.means(path) {
+                return *takes_in;
+            }
         }
-        None => path == pattern,
+        false
+    }
+}
+
+impl<'a> Pattern<'a> {
+    fn of(pattern: &'a str) -> Self {
+        if pattern == "**" {
+            return Self::All;
+        }
+        if let Some(name) = pattern.strip_prefix("**/") {
+            return Self::Named(name);
+        }
+        if pattern.ends_with('/') {
+            return Self::Below(pattern);
+        }
+        let (at_root, pattern) = match pattern.strip_prefix('/') {
+            Some(pattern) => (true, pattern),
+            None => (false, pattern),
+        };
+        match pattern.split_once('*') {
+            Some((start, end)) if at_root => Self::AtRoot(start, end),
+            Some((start, end)) => Self::Between(start, end),
+            None => Self::Exactly(pattern),
+        }
+    }
+
+    fn means(self, path: &str) -> bool {
+        let between = |start: &str, end: &str| {
+            path.len() >= start.len() + end.len() && path.starts_with(start) && path.ends_with(end)
+        };
+        match self {
+            Self::All => true,
+            Self::Below(folder) => path.starts_with(folder),
+            Self::Named(name) => path.strip_suffix(name).is_some_and(|it| it.is_empty() || it.ends_with('/')),
+            Self::Exactly(name) => path == name,
+            Self::Between(start, end) => between(start, end),
+            Self::AtRoot(start, end) => between(start, end) && !path.contains('/'),
+        }
     }
 }
 
@@ -120,19 +176,22 @@ mod tests {
             ("**/Cargo.toml", "crates/store/Cargo.toml"),
             ("**/Cargo.toml", "Cargo.toml"),
             ("/*.md", "README.md"),
+            ("/README.md", "README.md"),
             ("compose*.yaml", "compose.external.yaml"),
             ("Cargo.lock", "Cargo.lock"),
         ] {
-            assert!(matches(pattern, path), "{pattern} {path}");
+            assert!(Pattern::of(pattern).means(path), "{pattern} {path}");
         }
         for (pattern, path) in [
             ("crates/store/", "crates/store2/src/lib.rs"),
             ("**/Cargo.toml", "NotCargo.toml"),
             ("/*.md", "crates/README.md"),
+            ("/README.md", "crates/README.md"),
+            ("/README.md", "README.md.orig"),
             ("Cargo.lock", "other/Cargo.lock"),
             ("a*a", "a"),
         ] {
-            assert!(!matches(pattern, path), "{pattern} {path}");
+            assert!(!Pattern::of(pattern).means(path), "{pattern} {path}");
         }
     }
 

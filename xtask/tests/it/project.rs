@@ -113,7 +113,7 @@ impl Project {
     /// The command, for tests that start it in their own way.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(arguments).arg("-C").arg(&self.root).stdin(Stdio::null());
+        command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
         // A server of the tests' own run is not for the runs that they judge.
         command.env_remove("XTASK_POSTGRES_URL").env_remove("CARGO_TARGET_DIR");
         // Nor is the form in which a runner is told, nor its summary.

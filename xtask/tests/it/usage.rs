@@ -91,3 +91,29 @@ fn the_table_of_commands_in_the_readme_has_every_command() {
         );
     }
 }
+
+#[test]
+fn arguments_that_nextest_cannot_run_are_wrong_usage_in_its_own_words() {
+    let project = Project::with(&[
+        (
+            "Cargo.toml",
+            "[workspace]\n\n[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \"2024\"\n",
+        ),
+        ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"1.0.0\"\n"),
+        ("src/lib.rs", "//! Tiny.\n\n#[test]\nfn adds() {}\n"),
+    ]);
+    for (arguments, words) in [
+        (&["test", "--", "--no-such-option"][..], "unexpected argument '--no-such-option' found"),
+        (&["test", "--", "-E", "test("], "failed to parse filterset"),
+        (&["test", "--profile", "nowhere"], "profile `nowhere` not found"),
+        (&["test", "--", "subtracts"], "no test matches `subtracts`; `cargo nextest list --workspace`"),
+    ] {
+        let said = project.xtask(arguments);
+        assert_eq!(said.code, 2, "{arguments:?}: {}{}", said.stdout, said.stderr);
+        assert!(said.stdout.contains(words), "{arguments:?}: {}", said.stdout);
+        assert!(said.stdout.contains("NOT JUDGED: nothing can be run that way"), "{}", said.stdout);
+        assert!(!said.stdout.contains("doctor"), "{}", said.stdout);
+    }
+    assert_eq!(project.xtask(&["test", "--", "adds"]).code, 0);
+    assert_eq!(project.xtask(&["test", "--", "subtracts", "--no-tests", "pass"]).code, 0);
+}
