@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Contents, SbomError,
-    files::{Files, LayError, hex},
+    files::{Files, Hashed, LayError, hex, read_some},
 };
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -153,14 +153,14 @@ impl Parts {
         } else {
             Box::new(whole)
         };
-        let mut hashed = Hashed { inner: unpacked, hash: Sha256::new() };
+        let mut hashed = Hashed::of(unpacked);
         files.lay(&mut hashed).map_err(|error| match error {
             LayError::Read(source) => failed(source),
             LayError::Sbom(error) => error,
         })?;
         // What follows the last entry belongs to the digest too.
         io::copy(&mut hashed, &mut io::sink()).map_err(failed)?;
-        if format!("sha256:{}", hex(&hashed.hash.finalize())) == digest {
+        if format!("sha256:{}", hashed.hex()) == digest {
             Ok(())
         } else {
             Err(SbomError::WrongDigest { digest: digest.to_owned() })
@@ -212,32 +212,6 @@ impl Parts {
     fn no_image(&self, reason: &str) -> SbomError {
         SbomError::NotAnImage { path: self.path.clone(), reason: reason.to_owned() }
     }
-}
-
-/// Hashes what goes through.
-struct Hashed<R> {
-    inner: R,
-    hash: Sha256,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
-    }
-}
-
-/// As much as there is, up to the buffer's length.
-fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
 }
 
 /// Where a blob lies in OCI's layout.

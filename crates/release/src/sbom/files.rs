@@ -7,7 +7,10 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{SbomError, program::Program};
+use super::{
+    SbomError,
+    program::{self, Program},
+};
 
 /// What a layer calls a file of a lower one that it takes away, and a folder whose lower files it hides.
 const GONE: &str = ".wh.";
@@ -101,16 +104,61 @@ impl From<SbomError> for LayError {
 }
 
 impl File {
+    /// Only what is looked into is held in memory: other files may be of any size.
     fn read(path: &str, content: &mut impl Read) -> Result<Self, LayError> {
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes)?;
         let wanted = READ.iter().any(|it| path.starts_with(it));
+        let mut bytes = vec![0; program::MAGIC.len()];
+        let begun = read_some(content, &mut bytes)?;
+        bytes.truncate(begun);
+        if !wanted && bytes != program::MAGIC {
+            let mut hashed = Hashed::of(bytes.as_slice().chain(content));
+            io::copy(&mut hashed, &mut io::sink())?;
+            return Ok(Self { sha256: hashed.hex(), program: None, text: None });
+        }
+        content.read_to_end(&mut bytes)?;
         Ok(Self {
             sha256: hex(&Sha256::digest(&bytes)),
             program: Program::of(path, &bytes)?,
             text: wanted.then(|| String::from_utf8_lossy(&bytes).into_owned()),
         })
     }
+}
+
+/// Hashes what goes through.
+pub(super) struct Hashed<R> {
+    inner: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Hashed<R> {
+    pub(super) fn of(inner: R) -> Self {
+        Self { inner, hash: Sha256::new() }
+    }
+
+    /// The hash of all that went through.
+    pub(super) fn hex(self) -> String {
+        hex(&self.hash.finalize())
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// As much as there is, up to the buffer's length.
+pub(super) fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

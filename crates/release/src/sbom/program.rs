@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::SbomError;
 
 /// What an ELF file begins with.
-const MAGIC: &[u8] = b"\x7fELF";
+pub(super) const MAGIC: &[u8] = b"\x7fELF";
 /// What `.comment` of a Rust program says; `strip` leaves it.
 const COMPILER: &[u8] = b"rustc version ";
 /// Where panics of the standard library come from, in every program that can panic.
