@@ -60,8 +60,13 @@ pub enum KeyError {
     )]
     Encrypted,
     /// The passphrase does not open it.
-    #[error("the passphrase does not open the signing key")]
+    #[error("the passphrase does not open the signing key; correct SLIPWAY_SIGNING_PASSPHRASE")]
     WrongPassphrase,
+    /// Its file cannot be read.
+    #[error(
+        "the signing key in `{0}` cannot be read: {1}; name a file that you may read with `--signing-key FILE`"
+    )]
+    Unreadable(String, std::io::Error),
     /// Nobody said which key signs.
     #[error(
         "no signing key is given; name its file with `--signing-key FILE`, or set SLIPWAY_SIGNING_KEY to its PEM"

@@ -1,5 +1,7 @@
 //! What must hold for a release, and how each thing that does not is told.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::outcome::{EXIT_ENVIRONMENT, EXIT_GREEN, EXIT_RED, EXIT_USAGE, Finding, StepError};
@@ -26,7 +28,7 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Refusal {
     /// A name that scripts can rely on.
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) kind: Kind,
     pub(crate) message: String,
     /// A command, or what to do.
@@ -64,7 +66,7 @@ impl Check {
 
 impl Refusal {
     pub(crate) fn fault(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { code, kind: Kind::Fault, message: message.into(), fix: fix.into() }
+        Self { code: code.into(), kind: Kind::Fault, message: message.into(), fix: fix.into() }
     }
 
     pub(crate) fn usage(code: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -80,7 +82,7 @@ impl Refusal {
     }
 
     pub(crate) fn finding(&self) -> Finding {
-        Finding::error(self.code, &self.message).fix(&self.fix)
+        Finding::error(&self.code, &self.message).fix(&self.fix)
     }
 
     /// As a step of a run tells that it could not do its work.

@@ -62,12 +62,10 @@ impl SigningKey {
         let set = |name| variable(name).filter(|it| !it.is_empty());
         let passphrase = passphrase.or_else(|| set(PASSPHRASE_VARIABLE).map(Secret::new));
         if let Some(path) = file {
-            let text = fs::read_to_string(path).map_err(|error| Error::File {
-                doing: "read",
-                path: path.to_owned(),
-                error,
-            })?;
-            return Ok(Self::from_pem(&text, &format!("`{}`", path.display()), passphrase.as_ref())?);
+            let shown = path.display().to_string();
+            let text =
+                fs::read_to_string(path).map_err(|error| KeyError::Unreadable(shown.clone(), error))?;
+            return Ok(Self::from_pem(&text, &format!("`{shown}`"), passphrase.as_ref())?);
         }
         let Some(text) = set(SIGNING_KEY_VARIABLE) else { return Err(KeyError::NotGiven.into()) };
         // Some keepers of secrets hand line feeds on as `\n`.

@@ -7,7 +7,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::Incoming,
-    header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
+    header::{
+        AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+        WWW_AUTHENTICATE,
+    },
 };
 use tokio::time::timeout;
 
@@ -223,6 +226,13 @@ impl Transport {
         answer: Response<Incoming>,
     ) -> Result<Response<Incoming>, Failure> {
         let status = answer.status();
+        if is_page(answer.headers()) && (status.is_success() || status.is_redirection()) {
+            let see = call.uri.authority().map_or(call.host(), |it| it.as_str());
+            let why = format!(
+                "what it sends is a web page, as a network's that wants a login first; see what `{see}` shows in a browser"
+            );
+            return Err(strange(call.host(), why).into());
+        }
         if status.is_success() {
             return Ok(answer);
         }
@@ -336,6 +346,12 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Something for people: no registry answers with it, and it must not be taken for what was asked for.
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
 /// Seconds, or a date; both are allowed.
