@@ -157,12 +157,14 @@ mod tests {
                                     apt-get install --no-install-recommends docker-registry
           missing  skopeo           pulls what the tests pushed, as a host does
                                     apt-get install --no-install-recommends skopeo
+          missing  jq               reads signatures as a host without ours does
+                                    apt-get install --no-install-recommends jq
           missing  promtool         tries the alert rules in the tests
                                     apt-get install --no-install-recommends prometheus
           missing  kill             sends the signals of the tests
                                     apt-get install --no-install-recommends procps
 
-        17 things are missing; `cargo xtask doctor --fix` gets them all.
+        18 things are missing; `cargo xtask doctor --fix` gets them all.
         ");
     }
 

@@ -167,6 +167,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     tool("podman-compose",   "is the other reader of the compose file, in tests", &[Use::OwnTests],    Probe::Programs(&["podman-compose"]),                                         packages(&["podman-compose"])),
     tool("docker-registry",  "is the registry of the tests",                  &[Use::OwnTests],         Probe::Programs(&["docker-registry"]),                                        Source::Packages(Packages { always: &["docker-registry"], where_known: &[], services: &["docker-registry.service"] })),
     tool("skopeo",           "pulls what the tests pushed, as a host does",  &[Use::OwnTests],         Probe::Programs(&["skopeo"]),                                                 packages(&["skopeo"])),
+    tool("jq",               "reads signatures as a host without ours does",   &[Use::OwnTests],         Probe::Programs(&["jq"]),                                                     packages(&["jq"])),
     tool("promtool",         "tries the alert rules in the tests",            &[Use::OwnTests],         Probe::Programs(&["promtool", "prometheus"]),                                 Source::Packages(Packages { always: &["prometheus"], where_known: &[], services: &["prometheus.service"] })),
     tool("kill",             "sends the signals of the tests",                &[Use::OwnTests],         Probe::Programs(&["kill"]),                                                   packages(&["procps"])),
 ];

@@ -8,10 +8,22 @@ use crate::{
     process::{Finished, Log, Process},
 };
 
+/// What helps when a remote did not take what was pushed.
+const AGAIN: &str = "see to what the remote says, then run the release again: it looks at the remote first";
+
 /// git in the workspace that is released.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Git<'a> {
     cx: &'a Context,
+}
+
+/// Commits on a remote.
+#[derive(Debug, Default)]
+pub(crate) struct OnRemote {
+    /// Where the branch is.
+    pub(crate) branch: Option<String>,
+    /// What the tag is at.
+    pub(crate) tag: Option<String>,
 }
 
 impl<'a> Git<'a> {
@@ -108,6 +120,30 @@ impl<'a> Git<'a> {
         self.ask(&["show", "--no-patch", "--format=%cI", commit])
     }
 
+    /// What a remote has now of a branch and a tag; nothing of it is fetched.
+    ///
+    /// # Errors
+    /// When the remote cannot be asked, in git's own words.
+    pub(crate) fn on_remote(self, remote: &str, branch: &str, tag: &str) -> Result<OnRemote, String> {
+        let (branch, tag) = (format!("refs/heads/{branch}"), format!("refs/tags/{tag}"));
+        let commit = format!("{tag}^{{}}");
+        let process = self.process(&["ls-remote", remote, &branch, &tag, &commit]);
+        let finished = process.run().map_err(|error| error.to_string())?;
+        if !finished.success() {
+            return Err(words(&finished));
+        }
+        let mut found = OnRemote::default();
+        for (id, name) in finished.stdout.lines().filter_map(|it| it.split_once('\t')) {
+            match name {
+                it if it == branch => found.branch = Some(id.to_owned()),
+                // A tag with a message comes twice: itself, and then the commit that it is at.
+                it if it == tag || it == commit => found.tag = Some(id.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
     /// Commits these paths and nothing else.
     ///
     /// # Errors
@@ -140,7 +176,12 @@ impl<'a> Git<'a> {
         let branch = branch.map(|it| format!("refs/heads/{it}"));
         let names: Vec<&str> = branch.iter().map(String::as_str).chain([tag.as_str()]).collect();
         let arguments = [&["push", "--quiet", "--atomic", "--no-verify", remote], names.as_slice()].concat();
-        self.must(log, &format!("`{remote}` did not take the push"), &arguments)
+        let failed = format!("`{remote}` took neither branch nor tag");
+        self.must(log, &failed, &arguments).map_err(|error| match error {
+            // Pushing by hand would end in the same way; a new look says what is different there now.
+            StepError::Environment { lacks, .. } => StepError::environment(lacks, AGAIN),
+            error => error,
+        })
     }
 
     fn must(self, log: &Log, failed: &str, arguments: &[&str]) -> Result<(), StepError> {

@@ -6,6 +6,7 @@ use super::{
     Situation, Wanted, What,
     binary::{Accepted, Binary, Order, Ordered, Seen, TagState},
     checks::{Answer, Check, Refusal, refusals},
+    git::Git,
     images::{self, Ready},
     survey, tag_of,
 };
@@ -45,6 +46,7 @@ pub(crate) fn look(cx: &Context, wanted: &Wanted, log: &Log) -> Result<Plan, Ste
     let gate = gate(cx, &verdicts, &situation);
     situation.checks.push(advisories(cx, &verdicts, wanted));
     situation.checks.push(bases(cx, wanted));
+    situation.checks.extend(remote(cx, &situation));
     let mut plan = Plan { situation, gate, images: Vec::new(), seen: Seen::default() };
     // What is not fit to be released need not be asked about.
     let hopeless = refusals(&plan.situation.checks).any(|it| it.kind != super::checks::Kind::Environment);
@@ -99,7 +101,7 @@ pub(crate) fn order(
         moving: it.moving.clone(),
         version,
         commit: commit.unwrap_or_default().to_owned(),
-        created_at: super::git::Git::new(cx).time(&it.head).unwrap_or_default(),
+        created_at: Git::new(cx).time(&it.head).unwrap_or_default(),
         registry: settings.registry.clone().unwrap_or_default(),
         path: settings.path.clone().unwrap_or_default(),
         images,
@@ -112,7 +114,7 @@ pub(crate) fn order(
 
 /// Moving tags never go back: one that leads to a later commit already stays where it is.
 pub(crate) fn forward(cx: &Context, order: &Order, seen: &Seen, log: &Log) -> Vec<String> {
-    let git = super::git::Git::new(cx);
+    let git = Git::new(cx);
     let later = |tag: &String| {
         let tags = seen.images.iter().flat_map(|it| &it.tags).filter(|it| it.tag == *tag);
         let mut commits = tags.filter_map(|it| it.built_from.as_deref());
@@ -120,7 +122,7 @@ pub(crate) fn forward(cx: &Context, order: &Order, seen: &Seen, log: &Log) -> Ve
     };
     let (stay, move_on): (Vec<String>, Vec<String>) = order.moving.iter().cloned().partition(later);
     for tag in stay {
-        log.line(&format!("`{tag}` leads to a later commit and stays there"));
+        log.remark(&format!("`{tag}` leads to a later commit and stays there"));
     }
     move_on
 }
@@ -138,6 +140,42 @@ fn gate(cx: &Context, verdicts: &Verdicts<'_>, it: &Situation) -> Vec<Judged> {
         Judged { step: step.name, what }
     };
     cx.steps.iter().map(told).collect()
+}
+
+/// Whether the remote, as it is now, would take branch and tag. It is asked: what was fetched last may be old.
+fn remote(cx: &Context, it: &Situation) -> Option<Check> {
+    let (remote, version, branch) =
+        (cx.config.release.remote.as_ref()?, it.version.as_ref()?, it.branch.as_ref()?);
+    let name = "push";
+    let (git, tag) = (Git::new(cx), tag_of(version));
+    let found = match git.on_remote(remote, branch, &tag) {
+        Ok(found) => found,
+        Err(why) => {
+            let message = format!("the remote `{remote}` does not say what it has: {why}");
+            let refusal = Refusal::environment("release-remote", message, format!("git ls-remote {remote}"));
+            return Some(Check::refuses(name, refusal));
+        }
+    };
+    let is_made = it.edits.is_empty();
+    if let Some(at) = found.tag.filter(|at| !(is_made && *at == it.head)) {
+        let short = at.get(..12).unwrap_or(&at);
+        let message =
+            format!("`{remote}` has `{tag}` at another commit, {short}: a version is released once");
+        let fix = format!("git fetch --tags {remote}; take the next version");
+        return Some(Check::refuses(name, Refusal::fault("release-tag-exists", message, fix)));
+    }
+    let behind = found.branch.filter(|at| git.is_ancestor(at, "HEAD") != Some(true));
+    let Some(at) = behind else {
+        return Some(Check::holds(name, format!("`{remote}` can take `{branch}` and `{tag}`")));
+    };
+    let short = at.get(..12).unwrap_or(&at);
+    let message = format!("`{branch}` lacks what `{remote}` has of it since, up to {short}");
+    // A tag that nobody has yet goes to the commit that is made anew.
+    let fix = match it.tagged {
+        true => format!("git tag --delete {tag} && git pull --rebase {remote} {branch}"),
+        false => format!("git pull --rebase {remote} {branch}"),
+    };
+    Some(Check::refuses(name, Refusal::fault("release-behind-remote", message, fix)))
 }
 
 /// Whether the last verdict on the dependencies knew the advisories.
@@ -201,24 +239,10 @@ fn registry(seen: &Seen) -> Check {
     match seen.refusals.first() {
         None => Check::holds(name, "no tag is taken by another image"),
         Some(first) => {
-            let code: &'static str = code(&first.code);
-            let (message, fix) = (first.message.clone(), first.fix.clone());
+            let (code, message, fix) = (first.code.clone().into(), first.message.clone(), first.fix.clone());
             Check::refuses(name, Refusal { code, kind: first.kind.kind(), message, fix })
         }
     }
-}
-
-/// The codes that the binary may say, as names that live as long as the program.
-fn code(said: &str) -> &'static str {
-    const CODES: &[&str] = &[
-        "release-registry-tag",
-        "release-registry-digest",
-        "release-credentials",
-        "release-no-signing-key",
-        "release-untrusted-key",
-        "release-registry",
-    ];
-    CODES.iter().find(|it| **it == said).copied().unwrap_or("release-publisher")
 }
 
 impl Plan {

@@ -2,14 +2,12 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
+use scratch_registry::ScratchRegistry;
 use tempfile::TempDir;
 
 /// A service without dependencies: it listens, asks itself for its health by connecting, and ends on TERM. As the first
@@ -242,74 +240,34 @@ pub(crate) fn podman(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A registry on loopback that speaks HTTP, and the settings with which podman talks to it.
+/// A registry on loopback, and images on it that podman never keeps.
 pub(crate) struct Registry {
-    child: Child,
+    server: ScratchRegistry,
     pub(crate) address: String,
-    folder: TempDir,
 }
 
 impl Registry {
     pub(crate) fn start() -> Self {
-        Self::with("")
+        Self::of(ScratchRegistry::start().unwrap())
     }
 
     /// One that wants this user and password, which are made for one test.
     pub(crate) fn with_login(user: &str, password: &str) -> Self {
-        let mut hash = Command::new("perl");
-        let hash = hash.args(["-e", "print crypt($ARGV[0], q($2y$05$abcdefghijklmnopqrstuu))", password]);
-        let hash = String::from_utf8(hash.output().unwrap().stdout).unwrap();
-        Self::with(&format!("{user}:{hash}\n"))
+        Self::of(ScratchRegistry::for_one(user, password).unwrap())
     }
 
-    fn with(users: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("users");
-        fs::write(&file, users).unwrap();
-        let auth = if users.is_empty() {
-            String::new()
-        } else {
-            format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", file.display())
-        };
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let data = folder.path().join("data");
-        let text = format!(
-            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"{address}\" }}\n{auth}",
-            data.display()
-        );
-        fs::write(folder.path().join("config.yml"), text).unwrap();
-        let insecure = format!("[[registry]]\nlocation = \"{address}\"\ninsecure = true\n");
-        fs::write(folder.path().join("registries.conf"), insecure).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(folder.path().join("config.yml"));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let registry = Self { child, address, folder };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(&registry.address).is_err() {
-            assert!(Instant::now() < deadline, "the registry does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
-        registry
+    fn of(server: ScratchRegistry) -> Self {
+        Self { address: server.address().to_owned(), server }
     }
 
     /// A file with the login, as `podman login` writes it.
     pub(crate) fn login(&self, user: &str, password: &str) -> PathBuf {
-        let file = self.folder.path().join(format!("auth-{password}.json"));
-        // Without asking the registry: what is written may be wrong.
-        let pair = Command::new("base64").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut pair = pair.unwrap();
-        std::io::Write::write_all(&mut pair.stdin.take().unwrap(), format!("{user}:{password}").as_bytes())
-            .unwrap();
-        let pair = String::from_utf8(pair.wait_with_output().unwrap().stdout).unwrap();
-        let text = format!("{{\"auths\": {{\"{}\": {{\"auth\": \"{}\"}}}}}}", self.address, pair.trim());
-        fs::write(&file, text).unwrap();
-        file
+        self.server.auth_file(user, password).unwrap()
     }
 
     /// The digest that the registry knows what was offered last by.
     pub(crate) fn digest(&self) -> String {
-        fs::read_to_string(self.folder.path().join("digest")).unwrap()
+        fs::read_to_string(self.server.folder().join("digest")).unwrap()
     }
 
     /// Stores an image of one file on the registry, and nowhere else.
@@ -319,17 +277,16 @@ impl Registry {
 
     /// The same where the registry wants a login.
     pub(crate) fn offer_as(&self, name: &str, login: Option<&Path>) -> String {
-        let image = format!("{}/{name}", self.address);
-        let content = self.folder.path().join("content");
+        let (image, folder) = (format!("{}/{name}", self.address), self.server.folder());
+        let content = folder.join("content");
         fs::create_dir_all(&content).unwrap();
         fs::write(content.join("file"), &image).unwrap();
-        let archive = self.folder.path().join("image.tar");
+        let archive = folder.join("image.tar");
         let pack = Command::new("tar").arg("-C").arg(&content).arg("-cf").arg(&archive).arg(".").status();
         assert!(pack.unwrap().success());
         podman(&["import", "--quiet", &archive.to_string_lossy(), &image]);
         let mut push = Command::new("podman");
-        push.args(["push", "--quiet", "--tls-verify=false", "--digestfile"])
-            .arg(self.folder.path().join("digest"));
+        push.args(["push", "--quiet", "--tls-verify=false", "--digestfile"]).arg(folder.join("digest"));
         if let Some(login) = login {
             push.arg("--authfile").arg(login);
         }
@@ -339,14 +296,7 @@ impl Registry {
     }
 
     pub(crate) fn settings(&self) -> PathBuf {
-        self.folder.path().join("registries.conf")
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.server.registries_conf().unwrap()
     }
 }
 

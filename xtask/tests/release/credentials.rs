@@ -13,8 +13,12 @@ use std::{
     thread,
 };
 
-use crate::world::{Registry, Said, USER, World};
+use scratch_registry::ScratchRegistry;
 
+use crate::world::{Said, World};
+
+/// Who may push.
+const USER: &str = "ann";
 /// Made of words, so that it is found wherever it would be, and taken for no real one.
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -78,8 +82,8 @@ fn base64(text: &str) -> String {
 
 #[test]
 fn a_password_is_in_no_argument_no_log_no_report_and_no_file_that_stays() {
-    let registry = Registry::with_login(Some(PASSWORD));
-    let world = World::published_to(&registry.address);
+    let registry = ScratchRegistry::for_one(USER, PASSWORD).unwrap();
+    let world = World::published_to(registry.address());
     let arguments = ["0.2.0", "--execute", "--accept-no-advisories", "--verbose"];
 
     // Nobody to be: told before anything is changed.
@@ -108,11 +112,8 @@ fn a_password_is_in_no_argument_no_log_no_report_and_no_file_that_stays() {
     assert_eq!(holding(&world.root().join("target"), &key_line), Vec::<String>::new());
 
     // By a file of the caller's, which stays the caller's.
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), format!("{{\"auths\":{{\"{}\":{{\"auth\":\"{login}\"}}}}}}", registry.address))
-        .unwrap();
-    let path = file.path().to_str().unwrap();
-    let said = world.release(&[&arguments[..], &["--authfile", path]].concat());
+    let file = registry.auth_file(USER, PASSWORD).unwrap();
+    let said = world.release(&[&arguments[..], &["--authfile", file.to_str().unwrap()]].concat());
     assert_eq!(said.code, 0, "{}", said.text);
     assert_eq!(holding(&world.root().join("target"), &login), Vec::<String>::new());
 

@@ -9,7 +9,6 @@ mod credentials;
 mod faults;
 mod flow;
 mod kills;
-mod proxy;
 mod refusals;
 
 mod world;

@@ -1,6 +1,6 @@
 //! What keeps a release from being made: each with its own code, its exit code and a way out, and nothing is touched.
 
-use crate::world::World;
+use crate::world::{PASSPHRASE, Said, World, keys, openssl};
 
 /// Somebody else pushes, so a plan needs neither podman nor a registry.
 const ELSEWHERE: &str = "publisher = \"gitea\"\nregistry = \"r.example\"\npath = \"team/product\"\n";
@@ -152,6 +152,40 @@ fn what_the_configuration_lacks_is_wrong_usage() {
     world.write("edge/Cargo.toml", manifest.split("[package.metadata").next().unwrap());
     world.commit("Have no service");
     refuses(&world, &["0.2.0"], "release-no-images", 2);
+}
+
+#[test]
+fn a_key_that_could_not_sign_is_told_before_anything_is_pushed() {
+    let mut world =
+        World::new("publisher = \"local\"\nregistry = \"127.0.0.1:1\"\npath = \"team/product\"\n");
+    let (trusted, public) = keys();
+    world.write(".config/release.pub", &public);
+    world.commit("Trust a key");
+    // Nothing of podman or of a registry is asked before.
+    world.program("podman", "#!/bin/sh\n");
+    let encrypted = openssl(&["pkcs8", "-topk8", "-passout", "env:IT"], &trusted);
+    assert!(!encrypted.contains(PASSPHRASE));
+    for (key, code, exit, words) in [
+        (None, "release-no-signing-key", 3, "no signing key is given"),
+        (Some("nothing".to_owned()), "release-signing-key", 2, "holds no private key"),
+        (Some(encrypted.clone()), "release-signing-key", 2, "the signing key is encrypted"),
+        (Some(keys().0), "release-untrusted-key", 1, "hosts would refuse what it signs"),
+    ] {
+        world.sign_with(key);
+        refuses(&world, &["0.2.0"], code, exit);
+        assert!(world.release(&["0.2.0"]).text.contains(words), "{words}");
+    }
+    world.sign_with(Some(encrypted));
+    let mut command = world.command(&["0.2.0", "--accept-no-advisories"]);
+    let said = Said::from(command.env("SLIPWAY_SIGNING_PASSPHRASE", "another").output().unwrap());
+    assert_eq!(said.code, 2, "{}", said.text);
+    assert!(said.text.contains("the passphrase does not open the signing key"), "{}", said.text);
+    assert!(said.text.contains("correct SLIPWAY_SIGNING_PASSPHRASE"), "{}", said.text);
+    refuses(&world, &["0.2.0", "--signing-key", "/nowhere/key"], "release-signing-key", 2);
+    world.sign_with(Some(trusted));
+    world.write(".config/release.pub", "no key\n");
+    world.commit("Trust nothing");
+    refuses(&world, &["0.2.0"], "release-signing-key", 2);
 }
 
 #[test]

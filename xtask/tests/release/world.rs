@@ -1,22 +1,23 @@
-//! A workspace with one job that becomes an image, in git, with a key to sign it; and a registry on loopback.
+//! A workspace with one job that becomes an image, in git, with a key to sign it.
 
 use std::{
     fs,
     io::Write as _,
-    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The user of a registry with a login.
-pub(crate) const USER: &str = "ann";
+/// Where its image lies on a registry.
+pub(crate) const EDGE: &str = "team/product/edge";
+
+/// What openssl encrypts a key with.
+pub(crate) const PASSPHRASE: &str = "made-of-words";
+/// What a run finds out about podman here: the verdict, and the settings that it is about.
+const PODMAN: [&str; 2] = ["containers.conf", "podman.json"];
 
 /// A workspace in a folder that removes itself, and its images with it.
 pub(crate) struct World {
@@ -84,9 +85,36 @@ impl World {
         world.compile();
         let (key, public) = keys();
         world.write(".config/release.pub", &public);
+        world.know_podman();
         world.key = Some(key);
         world.commit("Make an image");
         world
+    }
+
+    /// Has every run sign with this key from now on, given as the environment gives it.
+    pub(crate) fn sign_with(&mut self, key: Option<String>) {
+        self.key = key;
+    }
+
+    /// Hands on what an earlier test's run found out about podman: it holds as long as podman and the host are the same,
+    /// which the run looks at.
+    fn know_podman(&self) {
+        for file in PODMAN {
+            if let Ok(text) = fs::read_to_string(Path::new(env!("CARGO_TARGET_TMPDIR")).join(file)) {
+                self.write(&format!("target/xtask/{file}"), &text);
+            }
+        }
+    }
+
+    /// Keeps it for later tests.
+    fn keep_podman(&self) {
+        for file in PODMAN {
+            let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+            let part = kept.with_extension(std::process::id().to_string());
+            let found = fs::copy(self.root().join("target/xtask").join(file), &part);
+            // A world whose podman is no podman found out nothing.
+            found.and_then(|_| fs::rename(&part, &kept)).ok();
+        }
     }
 
     /// Replaces `[release]` in the configuration.
@@ -221,14 +249,23 @@ impl World {
     }
 }
 
-impl Drop for World {
-    /// Images of this workspace, which nobody else has.
-    fn drop(&mut self) {
+impl World {
+    /// Takes away the images of this workspace, which nobody else has.
+    pub(crate) fn forget_images(&self) {
         let filter = format!("reference=localhost/{}/*", self.name);
         let images = podman(&["images", "--quiet", "--filter", &filter]);
         for image in images.split_whitespace() {
             podman(&["rmi", "--force", image]);
         }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.key.is_some() && !self.root().join("bin/podman").exists() {
+            self.keep_podman();
+        }
+        self.forget_images();
     }
 }
 
@@ -238,144 +275,26 @@ pub(crate) fn podman(arguments: &[&str]) -> String {
     output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned()).unwrap_or_default()
 }
 
-/// A key made for this process's tests: the private half and the public one, as PEM.
-fn keys() -> (String, String) {
-    static KEYS: OnceLock<(String, String)> = OnceLock::new();
-    let make = || {
-        // A plan has the gate's own tools compiled, whatever comes of it.
-        World::new("publisher = \"local\"\nregistry = \"127.0.0.1:1\"\npath = \"a/b\"\n").release(&["9.0.0"]);
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
-        let made = tool().args(["keys", "new"]).arg(&file).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let read = |path: &Path| fs::read_to_string(path).unwrap();
-        (read(&file), read(&folder.path().join("key.pub")))
-    };
-    KEYS.get_or_init(make).clone()
+/// A key of one test's own: the private half and the public one, as PEM.
+pub(crate) fn keys() -> (String, String) {
+    let private = openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "");
+    let public = openssl(&["pkey", "-pubout"], &private);
+    (private, public)
+}
+
+/// What openssl makes of its standard input; a passphrase is in `IT`.
+pub(crate) fn openssl(arguments: &[&str], input: &str) -> String {
+    let mut command = Command::new("openssl");
+    command.args(arguments).env("IT", PASSPHRASE).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "openssl {arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The binary `release`, which a plan has had compiled.
 pub(crate) fn tool() -> Command {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     Command::new(home.join("target/debug/release"))
-}
-
-/// A registry on loopback that speaks HTTP.
-pub(crate) struct Registry {
-    child: Child,
-    pub(crate) address: String,
-    _folder: TempDir,
-}
-
-impl Registry {
-    pub(crate) fn start() -> Self {
-        Self::with_login(None)
-    }
-
-    /// A registry that knows [`USER`] with this password, and nobody else.
-    pub(crate) fn with_login(password: Option<&str>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let data = folder.path().join("data");
-        let mut text = format!(
-            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }}, \
-             delete: {{ enabled: true }} }}\nhttp: {{ addr: \"{address}\" }}\n",
-            data.display()
-        );
-        if let Some(password) = password {
-            let users = folder.path().join("users");
-            fs::write(&users, format!("{USER}:{}\n", bcrypt(password))).unwrap();
-            text += &format!("auth: {{ htpasswd: {{ realm: it, path: {} }} }}\n", users.display());
-        }
-        fs::write(folder.path().join("config.yml"), text).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(folder.path().join("config.yml"));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let registry = Self { child, address, _folder: folder };
-        until("the registry", || TcpStream::connect(&registry.address).is_ok());
-        registry
-    }
-
-    /// What a tag leads to, if to anything.
-    pub(crate) fn digest(&self, tag: &str) -> Option<String> {
-        let answer = self.ask("HEAD", tag, "", "");
-        let line = answer.lines().find(|it| it.to_lowercase().starts_with("docker-content-digest:"))?;
-        Some(line.split_once(':').unwrap().1.trim().to_owned())
-    }
-
-    /// All tags of the image, sorted.
-    pub(crate) fn tags(&self) -> Vec<String> {
-        let answer = self.http("GET", "/v2/team/product/edge/tags/list", "", "");
-        let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
-        let value: Value = serde_json::from_str(body).unwrap_or_default();
-        let mut tags: Vec<String> = value["tags"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|it| it.as_str().unwrap().to_owned())
-            .collect();
-        tags.sort();
-        tags
-    }
-
-    /// Puts another image, the one of `from` with an annotation, under a tag.
-    pub(crate) fn overwrite(&self, tag: &str, manifest: &str) {
-        let kind = "application/vnd.docker.distribution.manifest.v2+json";
-        let answer = self.ask("PUT", tag, kind, manifest);
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    }
-
-    /// The manifest under a tag, or with a digest.
-    pub(crate) fn manifest(&self, tag: &str) -> String {
-        let answer = self.ask("GET", tag, "", "");
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-    }
-
-    pub(crate) fn delete(&self, digest: &str) {
-        let answer = self.ask("DELETE", digest, "", "");
-        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-    }
-
-    fn ask(&self, method: &str, tag: &str, kind: &str, body: &str) -> String {
-        self.http(method, &format!("/v2/team/product/edge/manifests/{tag}"), kind, body)
-    }
-
-    fn http(&self, method: &str, path: &str, kind: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/json";
-        let kind = if kind.is_empty() { String::new() } else { format!("content-type: {kind}\r\n") };
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\naccept: {accept}\r\n{kind}content-length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        std::io::Read::read_to_string(&mut stream, &mut answer).ok();
-        answer
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// What a password becomes in a registry's list of users: the system's own `crypt`, as Perl hands it on.
-fn bcrypt(password: &str) -> String {
-    let program = r#"print crypt($ENV{IT}, "\$2y\$05\$abcdefghijklmnopqrstuu")"#;
-    let output = Command::new("perl").args(["-e", program]).env("IT", password).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[track_caller]
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        thread::sleep(Duration::from_millis(10));
-    }
 }

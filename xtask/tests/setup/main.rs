@@ -58,6 +58,8 @@ fn doctor_tells_everything(bare: &Bare) {
                                 apt-get install --no-install-recommends docker-registry
       missing  skopeo           pulls what the tests pushed, as a host does
                                 apt-get install --no-install-recommends skopeo
+      missing  jq               reads signatures as a host without ours does
+                                apt-get install --no-install-recommends jq
       missing  promtool         tries the alert rules in the tests
                                 apt-get install --no-install-recommends prometheus
       missing  kill             sends the signals of the tests

@@ -24,6 +24,12 @@ impl Publishing<'_> {
             }
         }
         self.record(&places).await?;
+        // Whoever released at the same moment saw the tags free, too, and may have put theirs over these meanwhile.
+        for place in &places {
+            for tag in &self.order.immutable {
+                self.must_lead_here(place, tag).await?;
+            }
+        }
         for tag in &self.order.moving {
             for place in &places {
                 self.move_to(place, tag).await?;
@@ -42,23 +48,30 @@ impl Publishing<'_> {
 
     /// Registries overwrite without a word: it is asked before, and looked at afterwards.
     async fn tag_once(&self, place: &Place<'_>, tag: &Tag) -> Result<(), Refusal> {
-        let Place { repository, pushed, manifest, image } = place;
-        let at = At::Tag(tag.clone());
-        let there = |found: Option<crate::registry::Descriptor>| match found {
-            Some(found) if found.digest == pushed.digest => Ok(true),
-            Some(found) => Err(taken(repository, tag, Some(&found.digest))),
+        if self.leads_here(place, tag).await? {
+            self.say(format!("{}: `{tag}` is there", place.image.service));
+            return Ok(());
+        }
+        self.say(format!("{}: tag `{tag}`", place.image.service));
+        self.registry.put_manifest(&place.repository, &At::Tag(tag.clone()), &place.manifest).await?;
+        self.must_lead_here(place, tag).await
+    }
+
+    /// Whether a tag leads to this image already; one that leads to another image is refused.
+    async fn leads_here(&self, place: &Place<'_>, tag: &Tag) -> Result<bool, Refusal> {
+        let found = self.registry.resolve(&place.repository, &At::Tag(tag.clone())).await?;
+        match found {
+            Some(found) if found.digest == place.pushed.digest => Ok(true),
+            Some(found) => Err(taken(&place.repository, tag, Some(&found.digest))),
             None => Ok(false),
-        };
-        if there(self.registry.resolve(repository, &at).await?)? {
-            self.say(format!("{}: `{tag}` is there", image.service));
+        }
+    }
+
+    async fn must_lead_here(&self, place: &Place<'_>, tag: &Tag) -> Result<(), Refusal> {
+        if self.leads_here(place, tag).await? {
             return Ok(());
         }
-        self.say(format!("{}: tag `{tag}`", image.service));
-        self.registry.put_manifest(repository, &at, manifest).await?;
-        if there(self.registry.resolve(repository, &at).await?)? {
-            return Ok(());
-        }
-        let message = format!("`{repository}:{tag}` was put there and is gone");
+        let message = format!("`{}` was put there and is gone", place.repository.at_tag(tag));
         Err(Refusal::environment("release-registry-tag", message, "run it again; find out who deletes there"))
     }
 

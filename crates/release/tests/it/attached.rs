@@ -8,10 +8,9 @@ use release::{
     verify::{self, Sbom},
 };
 
-use crate::{
-    faults::{Fault, Faulty},
-    world::{Real, at, client, push, tag},
-};
+use scratch_registry::{Fault, Faulty, ScratchRegistry};
+
+use crate::world::{at, client, push, tag};
 
 fn fallback(image: &release::Digest) -> At {
     tag(&format!("sha256-{}", image.hex()))
@@ -19,8 +18,8 @@ fn fallback(image: &release::Digest) -> At {
 
 #[tokio::test]
 async fn an_sbom_is_attached_once_and_found_from_the_image() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let image = push(&client, &repository, "v1", "hello").await;
     assert_eq!(attached(&client, &repository, &image, SBOM_TYPE).await.unwrap(), []);
     let sbom = Document::sbom(r#"{"bomFormat":"CycloneDX"}"#);
@@ -49,8 +48,8 @@ async fn an_sbom_is_attached_once_and_found_from_the_image() {
 
 #[tokio::test]
 async fn what_is_listed_and_is_about_another_image_does_not_count() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let image = push(&client, &repository, "v1", "hello").await;
     let another = push(&client, &repository, "v2", "another").await;
     attach(&client, &repository, &another, &Document::sbom("{}")).await.unwrap();
@@ -61,8 +60,8 @@ async fn what_is_listed_and_is_about_another_image_does_not_count() {
 
 #[tokio::test]
 async fn documents_of_others_stay_listed() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let image = push(&client, &repository, "v1", "hello").await;
     let theirs = serde_json::json!({
         "schemaVersion": 2, "mediaType": OCI_INDEX,
@@ -78,8 +77,8 @@ async fn documents_of_others_stay_listed() {
 
 #[tokio::test]
 async fn nothing_is_attached_to_what_is_not_there() {
-    let real = Real::start();
-    let repository: Repository = real.repository();
+    let real = ScratchRegistry::start().unwrap();
+    let repository: Repository = at(real.address());
     let image = release::Digest::of(b"gone");
     let error = attach(&client(), &repository, &image, &Document::sbom("{}")).await.unwrap_err();
     assert!(error.to_string().ends_with("is not there: it was deleted, or never pushed"), "{error}");
@@ -87,15 +86,15 @@ async fn nothing_is_attached_to_what_is_not_there() {
 
 #[tokio::test]
 async fn a_registry_with_the_referrers_api_keeps_the_list_itself() {
-    let real = Real::start();
-    let faulty = Faulty::before(&real.address).await;
-    let (client, repository) = (client(), at(&faulty.address));
+    let real = ScratchRegistry::start().unwrap();
+    let faulty = Faulty::before(real.address()).unwrap();
+    let (client, repository) = (client(), at(faulty.address()));
     let image = push(&client, &repository, "v1", "hello").await;
     faulty.on(
         "PUT",
         "/manifests/sha256:",
         1,
-        Fault::Answer(201, vec![("oci-subject", image.to_string())], ""),
+        Fault::Answer(201, vec![("oci-subject", image.to_string())], String::new()),
     );
     attach(&client, &repository, &image, &Document::sbom("{}")).await.unwrap();
     assert_eq!(client.resolve(&repository, &fallback(&image)).await.unwrap(), None);
@@ -103,7 +102,7 @@ async fn a_registry_with_the_referrers_api_keeps_the_list_itself() {
     let entry =
         |kind: &str| format!(r#"{{"mediaType":"x","digest":"{image}","size":2,"artifactType":"{kind}"}}"#);
     let list = format!(r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#, entry("a/b"), entry("c/d"));
-    faulty.on("GET", "/referrers/sha256:", 2, Fault::Answer(200, Vec::new(), list.leak()));
+    faulty.on("GET", "/referrers/sha256:", 2, Fault::Answer(200, Vec::new(), list));
     assert_eq!(client.referrers(&repository, &image, None).await.unwrap().len(), 2);
     let found = client.referrers(&repository, &image, Some("c/d")).await.unwrap();
     assert_eq!(found[0].artifact_type.as_deref(), Some("c/d"));

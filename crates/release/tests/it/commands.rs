@@ -12,9 +12,11 @@ use release::{Digest, Repository};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use scratch_registry::{ScratchRegistry, Settings, Tunnels};
+
 use crate::{
     record,
-    world::{Real, Tunnels, USER, Users, client_with, hasty, login, push},
+    world::{USER, at, client_with, hasty, login, push},
 };
 
 /// A folder in which commands are given, and the environment of each.
@@ -101,7 +103,7 @@ fn wrong_usage_is_exit_2_and_says_what_would_be_right() {
 
 /// An image on a registry with a login, and a desk whose environment knows it.
 struct World {
-    real: Real,
+    real: ScratchRegistry,
     desk: Desk,
     repository: Repository,
     image: Digest,
@@ -111,9 +113,9 @@ struct World {
 impl World {
     async fn new() -> Self {
         let password = format!("pw-{}", std::process::id());
-        let real = Real::with(Users::One(&password), None);
-        let repository = real.repository();
-        let client = client_with(login(&real.address, &password), hasty());
+        let real = ScratchRegistry::for_one(USER, &password).unwrap();
+        let repository = at(real.address());
+        let client = client_with(login(real.address(), &password), hasty());
         let image = push(&client, &repository, "v1", "hello").await;
         let mut desk = Desk::new();
         desk.environment.push(("SLIPWAY_REGISTRY_USER", USER.to_owned()));
@@ -202,34 +204,35 @@ async fn a_record_is_signed_attached_fetched_and_every_image_of_it_verified() {
 
 #[test]
 fn a_registry_is_reached_through_the_hosts_proxy_and_trusted_by_its_private_authority() {
-    let real = Real::with_tls();
-    let tunnels = Tunnels::to(&real.address);
+    let real = ScratchRegistry::with(Settings { tls_name: Some("registry.example"), ..Settings::default() })
+        .unwrap();
+    let tunnels = Tunnels::to(real.address()).unwrap();
     let mut desk = Desk::new();
-    desk.environment.push(("HTTPS_PROXY", format!("http://proxy-user:proxy-word@{}", tunnels.address)));
+    desk.environment.push(("HTTPS_PROXY", format!("http://proxy-user:proxy-word@{}", tunnels.address())));
     let resolve = ["resolve", "registry.example/team/gateway:v1"];
     let said = desk.says(&resolve);
     assert_eq!(said.code, Some(3));
     assert!(said.stderr.contains("its certificate is not trusted here"), "{}", said.stderr);
     assert!(!said.stderr.contains("proxy-word"), "{}", said.stderr);
-    desk.environment.push(("SSL_CERT_FILE", real.folder.path().join("ca.pem").display().to_string()));
+    desk.environment.push(("SSL_CERT_FILE", real.authority().display().to_string()));
     assert_eq!(desk.does(&resolve), Value::Null);
-    let asked = tunnels.asked.lock().unwrap().clone();
+    let asked = tunnels.asked();
     assert!(asked[0].starts_with("connect registry.example:443 "), "{}", asked[0]);
     assert!(asked[0].contains("proxy-authorization: basic "), "{}", asked[0]);
 }
 
 #[test]
 fn a_registry_without_tls_is_spoken_to_only_where_it_is_named() {
-    let real = Real::start();
-    let tunnels = Tunnels::to(&real.address);
+    let real = ScratchRegistry::start().unwrap();
+    let tunnels = Tunnels::to(real.address()).unwrap();
     let mut desk = Desk::new();
-    desk.environment.push(("HTTPS_PROXY", format!("http://{}", tunnels.address)));
+    desk.environment.push(("HTTPS_PROXY", format!("http://{}", tunnels.address())));
     let said = desk.says(&["resolve", "registry.example/team/gateway:v1"]);
     assert_eq!(said.code, Some(3));
     let advice = "it does not speak TLS; `--insecure-registry registry.example` lets it be asked without";
     assert!(said.stderr.contains(advice), "{}", said.stderr);
     // Loopback needs neither a proxy nor to be named.
-    let asked = tunnels.asked.lock().unwrap().len();
-    assert_eq!(desk.does(&["resolve", &format!("{}/team/gateway:v1", real.address)]), Value::Null);
-    assert_eq!(tunnels.asked.lock().unwrap().len(), asked);
+    let asked = tunnels.asked().len();
+    assert_eq!(desk.does(&["resolve", &format!("{}/team/gateway:v1", real.address())]), Value::Null);
+    assert_eq!(tunnels.asked().len(), asked);
 }

@@ -58,7 +58,7 @@ fn openssl_opens_a_key_of_ours_with_its_passphrase() {
         SigningKey::from_pem(pem.reveal(), "it", passphrase).unwrap_err().to_string()
     };
     insta::assert_snapshot!(said(None), @"the signing key is encrypted; set SLIPWAY_SIGNING_PASSPHRASE, or give `--passphrase-stdin` and the passphrase on standard input");
-    insta::assert_snapshot!(said(Some(&Secret::new("wrong"))), @"the passphrase does not open the signing key");
+    insta::assert_snapshot!(said(Some(&Secret::new("wrong"))), @"the passphrase does not open the signing key; correct SLIPWAY_SIGNING_PASSPHRASE");
 }
 
 #[test]
@@ -75,6 +75,8 @@ fn a_key_comes_from_a_file_or_from_the_environment() {
     let file = folder.path().join("key");
     fs::write(&file, &pem).unwrap();
     assert_eq!(SigningKey::find(Some(&file), &|_| None, None).unwrap().public(), key.public());
+    let gone = SigningKey::find(Some(&folder.path().join("gone")), &|_| None, None).unwrap_err().to_string();
+    insta::assert_snapshot!(gone.replace(&folder.path().display().to_string(), "DIR"), @"the signing key in `DIR/gone` cannot be read: No such file or directory (os error 2); name a file that you may read with `--signing-key FILE`");
     assert!(!format!("{key:?}").contains(&pem.lines().nth(1).unwrap()[..20]));
 }
 

@@ -4,8 +4,10 @@
 mod access;
 mod attached;
 mod commands;
-mod faults;
+mod host;
 mod keys;
+mod large;
+mod publishing;
 mod record;
 mod registry;
 mod signing;

@@ -7,10 +7,9 @@ use release::{
     registry::{Blob, Content, Descriptor, Limits, Pushed},
 };
 
-use crate::{
-    faults::{Fault, Faulty},
-    world::{Real, at, client, client_with, digest, hasty, noise, push, skopeo, tag},
-};
+use scratch_registry::{Fault, Faulty, ScratchRegistry};
+
+use crate::world::{at, client, client_with, digest, hasty, noise, push, skopeo, tag};
 
 fn described(blob: &Blob) -> Descriptor {
     Descriptor {
@@ -24,8 +23,8 @@ fn described(blob: &Blob) -> Descriptor {
 
 #[tokio::test]
 async fn skopeo_pulls_what_was_pushed() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let pushed = push(&client, &repository, "v1.0.0", "hello").await;
     let folder = tempfile::tempdir().unwrap();
     let (from, to) =
@@ -40,8 +39,8 @@ async fn skopeo_pulls_what_was_pushed() {
 
 #[tokio::test]
 async fn a_tag_tells_what_it_names_now_and_a_deleted_manifest_is_gone() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     assert_eq!(client.resolve(&repository, &tag("v1")).await.unwrap(), None);
     assert_eq!(client.tags(&repository).await.unwrap(), []);
     let first = push(&client, &repository, "v1", "first").await;
@@ -61,8 +60,8 @@ async fn a_tag_tells_what_it_names_now_and_a_deleted_manifest_is_gone() {
 
 #[tokio::test]
 async fn a_large_blob_goes_from_a_file_in_chunks_and_comes_back_whole() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let bytes = noise(1_000_000);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("archive");
@@ -77,8 +76,8 @@ async fn a_large_blob_goes_from_a_file_in_chunks_and_comes_back_whole() {
 
 #[tokio::test]
 async fn an_empty_blob_can_be_pushed_and_read() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let blob = Blob::of("");
     assert_eq!(client.push_blob(&repository, &blob).await.unwrap(), Pushed::Uploaded);
     assert_eq!(client.blob_bytes(&repository, &described(&blob), 10).await.unwrap(), "");
@@ -86,15 +85,15 @@ async fn an_empty_blob_can_be_pushed_and_read() {
 
 /// Uploads through a fault on the second chunk and sees that it arrives, in how many uploads.
 async fn cut_at_the_second_chunk(fault: Fault) -> usize {
-    let real = Real::start();
-    let faulty = Faulty::before(&real.address).await;
-    let (client, repository) = (client(), at(&faulty.address));
+    let real = ScratchRegistry::start().unwrap();
+    let faulty = Faulty::before(real.address()).unwrap();
+    let (client, repository) = (client(), at(faulty.address()));
     let blob = Blob::of(noise(1_000_000));
     // The first chunk gets through.
     faulty.on("PATCH", "/uploads/", 1, Fault::ForgetRange);
     faulty.on("PATCH", "/uploads/", 1, fault);
     assert_eq!(client.push_blob(&repository, &blob).await.unwrap(), Pushed::Uploaded);
-    let stored = fs::read(real.stored(&blob.digest)).unwrap();
+    let stored = fs::read(real.stored(blob.digest.hex())).unwrap();
     assert_eq!(Digest::of(&stored), blob.digest);
     faulty.seen("POST", "/uploads/")
 }
@@ -116,9 +115,9 @@ async fn a_chunk_whose_answer_was_lost_is_not_stored_twice() {
 
 #[tokio::test]
 async fn an_upload_whose_last_answer_was_lost_is_done() {
-    let real = Real::start();
-    let faulty = Faulty::before(&real.address).await;
-    let (client, repository) = (client(), at(&faulty.address));
+    let real = ScratchRegistry::start().unwrap();
+    let faulty = Faulty::before(real.address()).unwrap();
+    let (client, repository) = (client(), at(faulty.address()));
     faulty.on("PUT", "/uploads/", 1, Fault::LoseAnswer);
     assert_eq!(client.push_blob(&repository, &Blob::of("it")).await.unwrap(), Pushed::Uploaded);
     assert_eq!(faulty.seen("PUT", "/uploads/"), 1);
@@ -126,10 +125,10 @@ async fn an_upload_whose_last_answer_was_lost_is_done() {
 
 #[tokio::test]
 async fn an_upload_that_is_cut_again_and_again_ends_in_an_error() {
-    let real = Real::start();
-    let faulty = Faulty::before(&real.address).await;
+    let real = ScratchRegistry::start().unwrap();
+    let faulty = Faulty::before(real.address()).unwrap();
     faulty.on("PATCH", "/uploads/", usize::MAX, Fault::CloseUploadAfter(0));
-    let error = client().push_blob(&at(&faulty.address), &Blob::of(noise(1_000_000))).await.unwrap_err();
+    let error = client().push_blob(&at(faulty.address()), &Blob::of(noise(1_000_000))).await.unwrap_err();
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("closed the connection"), "{error}");
     assert_eq!(faulty.seen("PATCH", "/uploads/"), 4);
@@ -137,16 +136,16 @@ async fn an_upload_that_is_cut_again_and_again_ends_in_an_error() {
 
 /// Downloads through a fault and sees that it arrives; gives how many requests that took.
 async fn broken_download(second: Option<Fault>) -> usize {
-    let real = Real::start();
-    let faulty = Faulty::before(&real.address).await;
+    let real = ScratchRegistry::start().unwrap();
+    let faulty = Faulty::before(real.address()).unwrap();
     let (client, bytes) = (client(), noise(700_000));
     let blob = Blob::of(bytes.clone());
-    client.push_blob(&real.repository(), &blob).await.unwrap();
+    client.push_blob(&at(real.address()), &blob).await.unwrap();
     faulty.on("GET", "/blobs/", 1, Fault::CloseDownloadAfter(300_000));
     if let Some(fault) = second {
         faulty.on("GET", "/blobs/", 1, fault);
     }
-    let read = client.blob_bytes(&at(&faulty.address), &described(&blob), 1_000_000).await.unwrap();
+    let read = client.blob_bytes(&at(faulty.address()), &described(&blob), 1_000_000).await.unwrap();
     assert!(read == bytes, "other bytes arrived");
     faulty.seen("GET", "/blobs/")
 }
@@ -163,14 +162,14 @@ async fn a_download_from_a_registry_without_ranges_is_whole_too() {
 
 #[tokio::test]
 async fn a_download_at_a_byte_a_moment_ends_at_its_deadline() {
-    let real = Real::start();
-    let faulty = Faulty::before(&real.address).await;
+    let real = ScratchRegistry::start().unwrap();
+    let faulty = Faulty::before(real.address()).unwrap();
     let blob = Blob::of(noise(100_000));
-    client().push_blob(&real.repository(), &blob).await.unwrap();
+    client().push_blob(&at(real.address()), &blob).await.unwrap();
     faulty.on("GET", "/blobs/", 1, Fault::Drip(Duration::from_millis(20)));
     let limits = Limits { operation: Duration::from_secs(1), ..hasty() };
     let client = client_with(release::Logins::none(), limits);
-    let error = client.blob_bytes(&at(&faulty.address), &described(&blob), 100_000).await.unwrap_err();
+    let error = client.blob_bytes(&at(faulty.address()), &described(&blob), 100_000).await.unwrap_err();
     assert_eq!(error.exit_code(), 3);
     let said = error.to_string();
     assert!(

@@ -11,7 +11,9 @@ use release::{
     verify::{self, Sbom},
 };
 
-use crate::world::{Real, client, push, skopeo, tag};
+use scratch_registry::ScratchRegistry;
+
+use crate::world::{at, client, push, skopeo, tag};
 
 fn policy(keys: &[&SigningKey]) -> Policy {
     Policy { keys: trusted(keys), sbom: Sbom::Optional, ..Policy::default() }
@@ -70,8 +72,8 @@ fn signed(key: &SigningKey, said: &[u8]) -> String {
 
 #[tokio::test]
 async fn what_a_trusted_key_signed_is_accepted() {
-    let real = Real::start();
-    let (client, repository, ann) = (client(), real.repository(), key());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository, ann) = (client(), at(real.address()), key());
     let image = push(&client, &repository, "v1", "hello").await;
     assert_eq!(sign(&client, &repository, &image, &ann).await.unwrap(), Signed::Added);
     let verified = verify::verify(&client, &repository, &image, &policy(&[&ann])).await.unwrap();
@@ -82,8 +84,8 @@ async fn what_a_trusted_key_signed_is_accepted() {
 
 #[tokio::test]
 async fn a_key_signs_once_and_keys_sign_beside_each_other() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let (old, new, other) = (key(), key(), key());
     let image = push(&client, &repository, "v1", "hello").await;
     sign(&client, &repository, &image, &old).await.unwrap();
@@ -100,8 +102,8 @@ async fn a_key_signs_once_and_keys_sign_beside_each_other() {
 
 #[tokio::test]
 async fn each_thing_that_is_wrong_has_its_own_message() {
-    let real = Real::start();
-    let (client, repository) = (client(), real.repository());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository) = (client(), at(real.address()));
     let (ann, eve) = (key(), key());
     let image = push(&client, &repository, "v1", "hello").await;
     let another = push(&client, &repository, "v2", "another").await;
@@ -150,12 +152,12 @@ async fn each_thing_that_is_wrong_has_its_own_message() {
 
 #[tokio::test]
 async fn a_statement_that_was_changed_where_it_is_stored_does_not_count() {
-    let real = Real::start();
-    let (client, repository, ann) = (client(), real.repository(), key());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository, ann) = (client(), at(real.address()), key());
     let image = push(&client, &repository, "v1", "hello").await;
     sign(&client, &repository, &image, &ann).await.unwrap();
     let said = statement(&repository, &image);
-    let stored = real.stored(&Digest::of(&said));
+    let stored = real.stored(Digest::of(&said).hex());
     fs::write(&stored, vec![b' '; said.len()]).unwrap();
     let error = verify::verify(&client, &repository, &image, &policy(&[&ann])).await.unwrap_err();
     assert!(matches!(error, Error::Refusal(Refusal::Tampered { .. })), "{error}");
@@ -163,8 +165,8 @@ async fn a_statement_that_was_changed_where_it_is_stored_does_not_count() {
 
 #[tokio::test]
 async fn labels_and_sboms_that_lack_are_told() {
-    let real = Real::start();
-    let (client, repository, ann) = (client(), real.repository(), key());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository, ann) = (client(), at(real.address()), key());
     let image = push(&client, &repository, "v1", "hello").await;
     sign(&client, &repository, &image, &ann).await.unwrap();
     let labelled = |label: &str, value: &str| Policy {
@@ -180,8 +182,8 @@ async fn labels_and_sboms_that_lack_are_told() {
 
 #[tokio::test]
 async fn skopeo_finds_the_signature_where_it_looks_for_one() {
-    let real = Real::start();
-    let (client, repository, ann) = (client(), real.repository(), key());
+    let real = ScratchRegistry::start().unwrap();
+    let (client, repository, ann) = (client(), at(real.address()), key());
     let image = push(&client, &repository, "v1", "hello").await;
     sign(&client, &repository, &image, &ann).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
