@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use self::{checkout::Checkout, plain::Plain};
+use self::{
+    checkout::{Begin, Checkout, State, Warm},
+    plain::Plain,
+};
 use crate::{
     context::Context,
     process::{Log, Process},
@@ -52,6 +55,8 @@ struct Round {
 
 /// Measures the cases, `rounds` times each but the cold one, and says how they compare.
 ///
+/// What the cold case compiled stays below `target/xtask/bench`: on the same commit the other cases begin with it.
+///
 /// # Errors
 /// When one of the two ways ends red: then there is nothing to compare.
 pub(crate) fn run(
@@ -62,26 +67,34 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let path = cx.target().join("logs").join("bench.log");
     let log = Log::create(&path).with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
-    let gate = Checkout::clone(cx, "gate", &log)?;
-    let pipeline = Plain::prepare(cx, Checkout::clone(cx, "plain", &log)?, &log)?;
-    let line = changed_file(cx)?;
+    let wanted = |case: Case| cases.is_empty() || cases.contains(&case);
+    let tree = cx.tree();
+    if tree.as_ref().is_some_and(|it| it.dirty) {
+        say("what is not committed is not measured");
+    }
+    let commit = tree.and_then(|it| it.commit).unwrap_or_default();
+    let warm = Warm::of(cx, &commit, if wanted(Case::Cold) { Begin::Anew } else { Begin::WithWhatIsThere })?;
+    let both = Both {
+        cx,
+        gate: Checkout::of(cx, "gate", warm.state, &log)?,
+        pipeline: Plain::prepare(cx, Checkout::of(cx, "plain", warm.state, &log)?, &log)?,
+        log: &log,
+    };
+    both.pipeline.told().iter().for_each(|line| say(line));
     let mut measured = Vec::new();
     for case in Case::ALL {
-        let wanted = cases.is_empty() || cases.contains(&case);
-        // A later case needs what the cold run compiles, whether or not somebody wants to know how long that takes.
-        if !wanted && case != Case::Cold {
-            continue;
+        let times = match case {
+            // A later case needs what the cold run compiles, whether or not somebody wants to know how long that takes.
+            Case::Cold => u32::from(warm.state == State::Nothing),
+            _ if wanted(case) => rounds,
+            _ => 0,
+        };
+        if case != Case::Cold && times > 0 && measured.is_empty() {
+            // What ran here last may have been in another environment.
+            both.through_gate()?;
         }
-        let times = if case == Case::Cold { 1 } else { rounds };
         for number in 0..times {
-            if case == Case::OneLine {
-                let text = format!("// Round {number}.\n");
-                gate.append(&line, &text)?;
-                pipeline.checkout.append(&line, &text)?;
-            }
-            let plain = timed(|| pipeline.run(&log))?;
-            let ours = timed(|| through_gate(cx, &gate, &log))?;
-            let round = Round { case, plain_s: plain.as_secs_f64(), gate_s: ours.as_secs_f64() };
+            let round = both.round(case, number)?;
             say(&format!(
                 "{:9}  pipeline {:8.2} s   gate {:8.2} s   ratio {:.3}",
                 case.name(),
@@ -90,10 +103,54 @@ pub(crate) fn run(
                 round.gate_s / round.plain_s
             ));
             measured.push(round);
+            // As it comes: a case that fails takes nothing from those before.
+            write_whole(&cx.target().join("bench.json"), &measured)?;
+        }
+        if case == Case::Cold {
+            warm.keep()?;
         }
     }
     summary(&measured, say);
-    write_whole(&cx.target().join("bench.json"), &measured)
+    Ok(())
+}
+
+/// The two ways, each in a checkout of its own.
+struct Both<'a> {
+    cx: &'a Context,
+    gate: Checkout,
+    pipeline: Plain,
+    log: &'a Log,
+}
+
+impl Both<'_> {
+    /// One after the other; who comes second finds the files in memory, so they take turns, and the gate begins.
+    fn round(&self, case: Case, number: u32) -> anyhow::Result<Round> {
+        if case == Case::OneLine {
+            let (line, text) = (changed_file(self.cx)?, format!("// Round {number}.\n"));
+            self.gate.append(&line, &text)?;
+            self.pipeline.checkout.append(&line, &text)?;
+        }
+        let (plain, gate) = if number.is_multiple_of(2) {
+            let gate = timed(|| self.through_gate())?;
+            (timed(|| self.pipeline.run(self.log))?, gate)
+        } else {
+            let plain = timed(|| self.pipeline.run(self.log))?;
+            (plain, timed(|| self.through_gate())?)
+        };
+        Ok(Round { case, plain_s: plain.as_secs_f64(), gate_s: gate.as_secs_f64() })
+    }
+
+    /// As typed: cargo's own start, and the tool's compilation in a fresh clone, are part of it.
+    fn through_gate(&self) -> anyhow::Result<()> {
+        let process = self.gate.process("cargo").arg("xtask");
+        let process = if self.cx.root == self.cx.home {
+            process
+        } else {
+            // A workspace without the tool is judged by this one.
+            process.folder(&self.cx.home).arg("-C").arg(&self.gate.root)
+        };
+        succeed(&process.args(["ci", "--message-format", "plain"]).log(self.log))
+    }
 }
 
 /// The middle ratio of each case.
@@ -106,18 +163,6 @@ fn summary(measured: &[Round], say: &mut dyn FnMut(&str)) {
             say(&format!("{}: the gate takes {middle:.3} of the pipeline's time", case.name()));
         }
     }
-}
-
-/// As typed: cargo's own start, and the tool's compilation in a fresh clone, are part of it.
-fn through_gate(cx: &Context, gate: &Checkout, log: &Log) -> anyhow::Result<()> {
-    let process = gate.process("cargo").arg("xtask");
-    let process = if cx.root == cx.home {
-        process
-    } else {
-        // A workspace without the tool is judged by this one.
-        process.folder(&cx.home).arg("-C").arg(&gate.root)
-    };
-    succeed(&process.args(["ci", "--message-format", "plain"]).log(log))
 }
 
 fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {

@@ -1,6 +1,6 @@
-//! A clone to measure in: nothing is compiled in it, and no layer of an image fits it.
+//! A clone to measure in: at first nothing is compiled in it, and no layer of an image fits it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use anyhow::Context as _;
 
@@ -9,6 +9,62 @@ use crate::{
     process::{Log, Process},
 };
 
+/// Below the target folder of the tool.
+const FOLDER: &str = "bench";
+/// The commit that both clones are of, once both ways went through from nothing.
+const COMMIT: &str = "commit";
+
+/// What a measurement begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    Anew,
+    WithWhatIsThere,
+}
+
+/// What is in the clones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Nothing,
+    /// All that both ways compile.
+    Compiled,
+}
+
+/// Whether the clones of an earlier measurement can be gone on with.
+#[derive(Debug)]
+pub(super) struct Warm {
+    pub(super) state: State,
+    file: PathBuf,
+    commit: String,
+}
+
+impl Warm {
+    /// Looks for clones of this commit; until the end of a cold case there are none.
+    ///
+    /// # Errors
+    /// When the note about clones that are none any more cannot be removed.
+    pub(super) fn of(cx: &Context, commit: &str, begin: Begin) -> anyhow::Result<Self> {
+        let file = cx.target().join(FOLDER).join(COMMIT);
+        let known = fs::read_to_string(&file).is_ok_and(|it| it == commit && !commit.is_empty());
+        if known && begin == Begin::WithWhatIsThere {
+            return Ok(Self { state: State::Compiled, file, commit: commit.into() });
+        }
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove `{}`", cx.shown(&file)))
+            }
+            _ => Ok(Self { state: State::Nothing, file, commit: commit.into() }),
+        }
+    }
+
+    /// Notes that both ways went through.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub(super) fn keep(&self) -> anyhow::Result<()> {
+        fs::write(&self.file, &self.commit).with_context(|| format!("cannot write `{}`", self.file.display()))
+    }
+}
+
 /// A clone below the target folder; it stays, since what is compiled in it is gigabytes that a next case needs.
 #[derive(Debug)]
 pub(super) struct Checkout {
@@ -16,12 +72,16 @@ pub(super) struct Checkout {
 }
 
 impl Checkout {
-    /// Clones what is committed, with a mark in the manifest so that images begin anew.
+    /// The clone that is there, or a new one of what is committed: with a mark in the manifest so that images begin anew, and
+    /// with tests that are tried again, so that one that fails once does not end hours of measuring.
     ///
     /// # Errors
     /// When git cannot clone, or the disk cannot hold it.
-    pub(super) fn clone(cx: &Context, name: &str, log: &Log) -> anyhow::Result<Self> {
-        let root = cx.target().join("bench").join(name);
+    pub(super) fn of(cx: &Context, name: &str, state: State, log: &Log) -> anyhow::Result<Self> {
+        let root = cx.target().join(FOLDER).join(name);
+        if state == State::Compiled {
+            return Ok(Self { root });
+        }
         let shown = cx.shown(&root);
         let failed = || format!("cannot write `{shown}`");
         if root.exists() {
@@ -42,6 +102,7 @@ impl Checkout {
             let text = text.replace("type=cache,id=", &format!("type=cache,id=bench-{name}-"));
             fs::write(&containerfile, text).with_context(failed)?;
         }
+        checkout.try_tests_again().with_context(failed)?;
         checkout.commit(log)?;
         Ok(checkout)
     }
@@ -62,9 +123,18 @@ impl Checkout {
             .env_remove("CARGO_BUILD_TARGET_DIR")
     }
 
+    fn try_tests_again(&self) -> io::Result<()> {
+        const PROFILE: &str = "[profile.default]\n";
+        let path = self.root.join(".config/nextest.toml");
+        let text = fs::read_to_string(&path).unwrap_or_else(|_| PROFILE.to_owned());
+        fs::create_dir_all(self.root.join(".config"))?;
+        fs::write(path, text.replacen(PROFILE, &format!("{PROFILE}retries = 2\n"), 1))
+    }
+
     fn commit(&self, log: &Log) -> anyhow::Result<()> {
         let identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"];
-        let commit = ["commit", "--quiet", "--all", "--message", "Measure this"];
+        super::succeed(&self.process("git").args(["add", "--all"]).log(log))?;
+        let commit = ["commit", "--quiet", "--message", "Measure this"];
         super::succeed(&self.process("git").args(identity).args(commit).log(log))
     }
 }

@@ -10,6 +10,16 @@ use crate::{
     steps::{migrations, sqlx},
 };
 
+/// What it runs of cargo, in this order.
+const CARGO: &[&str] = &[
+    "fmt --all --check",
+    "clippy --workspace --all-targets --locked",
+    "build --workspace --locked",
+    "nextest run --workspace --locked --no-fail-fast --no-tests pass",
+    "test --doc --workspace --locked",
+];
+const PREPARED: &[&str] = &["sqlx", "prepare", "--check", "--workspace", "--", "--locked"];
+
 /// A checkout, its database, and the builds of its images.
 #[derive(Debug)]
 pub(super) struct Plain {
@@ -43,15 +53,25 @@ impl Plain {
         Ok(Self { checkout, scratch, database, builds })
     }
 
+    /// What is compared, as people read it.
+    pub(super) fn told(&self) -> Vec<String> {
+        let mut lines =
+            vec!["pipeline: one after the other, with a Postgres that is there before".to_owned()];
+        lines.extend(CARGO.iter().map(|it| format!("  cargo {it}")));
+        lines.extend(self.database.iter().map(|_| format!("  cargo {}", PREPARED.join(" "))));
+        if !self.builds.is_empty() {
+            lines.push(format!("  podman build --target …, for each of {} images", self.builds.len()));
+        }
+        lines.push(
+            "gate: cargo xtask ci, with cargo's own start, the tool's compilation and its own Postgres"
+                .into(),
+        );
+        lines
+    }
+
     /// Once through.
     pub(super) fn run(&self, log: &Log) -> anyhow::Result<()> {
-        for line in [
-            "fmt --all --check",
-            "clippy --workspace --all-targets --locked",
-            "build --workspace --locked",
-            "nextest run --workspace --locked",
-            "test --doc --workspace --locked",
-        ] {
+        for line in CARGO {
             let mut process = self.cargo().env("SQLX_OFFLINE", "true").args(line.split(' '));
             if let Some(scratch) = &self.scratch {
                 process = process.env("XTASK_POSTGRES_URL", &scratch.admin_url);
@@ -59,8 +79,7 @@ impl Plain {
             succeed(&process.log(log))?;
         }
         if let Some(database) = &self.database {
-            let check = ["sqlx", "prepare", "--check", "--workspace", "--", "--locked"];
-            succeed(&self.cargo().env("DATABASE_URL", database).args(check).log(log))?;
+            succeed(&self.cargo().env("DATABASE_URL", database).args(PREPARED).log(log))?;
         }
         self.builds.iter().try_for_each(|build| succeed(&build.clone().log(log)))
     }

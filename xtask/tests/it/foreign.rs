@@ -106,6 +106,12 @@ fn the_gate_is_measured_beside_the_plain_pipeline_in_turn() {
             "{round}"
         );
     }
+    // What the cold case compiled is there for the next measurement of this commit.
+    let said = project.xtask(&["bench", "no-change", "--rounds", "2"]);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    let rounds =
+        |name: &str| said.stdout.lines().filter(|it| it.starts_with(name) && it.contains(" ratio ")).count();
+    assert_eq!((rounds("cold"), rounds("one line"), rounds("no change")), (0, 0, 2), "{}", said.stdout);
 }
 
 #[test]
