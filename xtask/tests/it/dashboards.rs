@@ -16,6 +16,8 @@ use crate::{
 
 /// The schema of the pinned Grafana: one version for all dashboards.
 const SCHEMA_VERSION: u64 = 42;
+/// Columns of Grafana's grid.
+const COLUMNS: u64 = 24;
 /// Alerts whose limit is drawn where their figure is.
 const DRAWN: [&str; 6] =
     ["TooManyErrors", "TooSlow", "PoolExhausted", "JobsWaitTooLong", "EventsWaitTooLong", "DeadJobs"];
@@ -73,80 +75,130 @@ fn drawn(panel: &Value) -> Vec<f64> {
     }
 }
 
-#[test]
-fn every_panel_says_what_it_shows_and_asks_a_source_that_there_is() {
-    let sources = yaml(".config/grafana/provisioning/datasources/slipway.yaml");
-    let sources: BTreeSet<&str> =
-        items(&sources["datasources"]).iter().filter_map(|it| it["uid"].as_str()).collect();
-    let mut uids = BTreeSet::new();
-    for (name, board) in boards() {
-        assert_eq!(board["schemaVersion"], SCHEMA_VERSION, "{name}");
-        assert!(
-            uids.insert(board["uid"].as_str().unwrap().to_owned()),
-            "{name}: its `uid` is another one's too"
-        );
-        let mut ids = BTreeSet::new();
-        for panel in items(&board["panels"]) {
-            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name}: {}", panel["id"]);
+/// The sources that Grafana is given, by `uid`.
+fn sources() -> BTreeSet<String> {
+    let given = yaml(".config/grafana/provisioning/datasources/slipway.yaml");
+    items(&given["datasources"]).iter().filter_map(|it| Some(it["uid"].as_str()?.to_owned())).collect()
+}
+
+/// What is wrong with a dashboard, whatever its queries say.
+fn faults(board: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    if board["schemaVersion"] != SCHEMA_VERSION {
+        faults.push(format!("it has schema {}", board["schemaVersion"]));
+    }
+    let (limits, sources) = (limits(), sources());
+    let mut ids = BTreeSet::new();
+    for panel in items(&board["panels"]) {
+        let title = panel["title"].as_str().unwrap();
+        if !ids.insert(panel["id"].as_u64()) {
+            faults.push(format!("“{title}”: its id is another one's too"));
         }
-        for panel in panels(&board) {
-            let place = format!("{name}: {}", panel["title"]);
-            assert!(panel["description"].as_str().unwrap().ends_with('.'), "{place} has no description");
-            assert!(!items(&panel["targets"]).is_empty(), "{place} asks nothing");
-            let letters: BTreeSet<&str> =
-                items(&panel["targets"]).iter().filter_map(|it| it["refId"].as_str()).collect();
-            assert_eq!(letters.len(), items(&panel["targets"]).len(), "{place}: `refId` twice");
-        }
-        let asked = items(&board["panels"]).iter().chain(items(&board["annotations"]["list"]));
-        let asked = asked.chain(items(&board["templating"]["list"])).filter(|it| it["type"] != "row");
-        for part in asked {
-            let uid = part["datasource"]["uid"].as_str().unwrap_or_default();
-            assert!(sources.contains(uid), "{name}: `{uid}` of {} is no source", part["title"]);
+        if panel["type"] != "row" {
+            faults.extend(panel_faults(panel, &limits).into_iter().map(|it| format!("“{title}”: {it}")));
         }
     }
-    assert!(uids.len() >= 4);
+    let parts = items(&board["annotations"]["list"]).iter().chain(items(&board["templating"]["list"]));
+    for part in parts.chain(panels(board)) {
+        let uid = part["datasource"]["uid"].as_str().unwrap_or_default();
+        if !sources.contains(uid) {
+            let name = part["title"].as_str().or(part["name"].as_str()).unwrap();
+            faults.push(format!("“{name}”: there is no source `{uid}`"));
+        }
+    }
+    faults.extend(overlaps(board));
+    faults
+}
+
+fn panel_faults(panel: &Value, limits: &BTreeMap<String, f64>) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !panel["description"].as_str().unwrap_or_default().ends_with('.') {
+        faults.push("it does not say what to do".to_owned());
+    }
+    let targets = items(&panel["targets"]);
+    let letters: BTreeSet<Option<&str>> = targets.iter().map(|it| it["refId"].as_str()).collect();
+    if targets.is_empty() || letters.len() != targets.len() {
+        faults.push("its queries have no letters of their own".to_owned());
+    }
+    let alerts = linked(panel);
+    faults.extend(
+        alerts.iter().filter(|it| !limits.contains_key(**it)).map(|it| format!("there is no alert `{it}`")),
+    );
+    for red in drawn(panel) {
+        if alerts.iter().all(|it| limits.get(*it) != Some(&red)) {
+            faults.push(format!("it turns red at {red}, where no alert does that it leads to"));
+        }
+    }
+    faults
+}
+
+/// Panels that lie on another one, or over the edge.
+fn overlaps(board: &Value) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let lies_on = |panel: &&Value| {
+        let [x, y, w, h] = ["x", "y", "w", "h"].map(|it| panel["gridPos"][it].as_u64().unwrap());
+        let places: Vec<_> = (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))).collect();
+        places.into_iter().filter(|it| !taken.insert(*it)).count() > 0 || x + w > COLUMNS
+    };
+    let wrong = items(&board["panels"]).iter().filter(lies_on);
+    wrong
+        .map(|it| format!("“{}” lies on another one, or over the edge", it["title"].as_str().unwrap()))
+        .collect()
 }
 
 #[test]
-fn no_panel_lies_on_another() {
-    for (name, board) in boards() {
-        let mut taken: BTreeMap<(u64, u64), &Value> = BTreeMap::new();
-        for panel in items(&board["panels"]) {
-            let [x, y, w, h] = ["x", "y", "w", "h"].map(|it| panel["gridPos"][it].as_u64().unwrap());
-            assert!(x + w <= 24, "{name}: {} is too wide", panel["title"]);
-            for place in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
-                let other = taken.insert(place, &panel["title"]);
-                assert!(other.is_none(), "{name}: {} lies on {other:?}", panel["title"]);
-            }
-        }
-    }
-}
-
-#[test]
-fn panels_turn_red_where_the_alerts_do_and_every_alert_has_a_panel() {
-    let (limits, boards) = (limits(), boards());
-    let mut shown: BTreeMap<&str, bool> = BTreeMap::new();
+fn every_dashboard_is_whole_and_turns_red_where_the_alerts_do() {
+    let boards = boards();
     for (name, board) in &boards {
-        for panel in panels(board) {
-            let (alerts, reds) = (linked(panel), drawn(panel));
-            for alert in &alerts {
-                assert!(
-                    limits.contains_key(*alert),
-                    "{name}: {} leads to no alert `{alert}`",
-                    panel["title"]
-                );
-                let drawn = reds.iter().any(|red| *red == limits[*alert]);
-                *shown.entry(*alert).or_default() |= drawn;
-            }
-            let unknown = reds.iter().find(|red| alerts.iter().all(|it| limits[*it] != **red));
-            assert_eq!(unknown, None, "{name}: {} turns red where no alert does", panel["title"]);
-        }
+        assert_eq!(faults(board), [""; 0], "{name}");
     }
-    let without: Vec<&String> = limits.keys().filter(|it| !shown.contains_key(it.as_str())).collect();
-    assert!(without.is_empty(), "no panel leads to {without:?}");
-    for alert in DRAWN {
-        assert!(shown[alert], "no panel turns red where `{alert}` is raised");
+    let uids: BTreeSet<&str> = boards.values().filter_map(|it| it["uid"].as_str()).collect();
+    assert_eq!(uids.len(), boards.len());
+    assert!(uids.len() >= 4, "{uids:?}");
+}
+
+#[test]
+fn every_alert_has_a_panel_and_its_limit_is_drawn_there() {
+    let boards = boards();
+    let panels: Vec<&Value> = boards.values().flat_map(panels).collect();
+    for (alert, limit) in limits() {
+        let leading: Vec<&&Value> = panels.iter().filter(|it| linked(it).contains(&alert.as_str())).collect();
+        assert!(!leading.is_empty(), "no panel leads to `{alert}`");
+        let is_drawn = leading.iter().any(|it| drawn(it).contains(&limit));
+        assert!(is_drawn || !DRAWN.contains(&alert.as_str()), "no panel turns red where `{alert}` is raised");
     }
+}
+
+#[test]
+fn a_fault_in_a_dashboard_is_told_by_its_panel() {
+    let path = home().join(".config/grafana/dashboards/services.json");
+    let text = fs::read_to_string(path).unwrap();
+    let said = [
+        ("\"schemaVersion\": 42", "\"schemaVersion\": 41"),
+        ("\"id\": 2,", "\"id\": 1,"),
+        ("by request_id.\"", "by request_id\""),
+        ("\"value\": 0.05", "\"value\": 0.5"),
+        ("rule:NotReady", "rule:Unready"),
+        ("\"refId\": \"B\"", "\"refId\": \"A\""),
+        ("\"x\": 8, \"y\": 0", "\"x\": 9, \"y\": 0"),
+        ("\"x\": 8, \"y\": 6", "\"x\": 7, \"y\": 6"),
+        ("\"uid\": \"prometheus\" }, \"query\"", "\"uid\": \"default\" }, \"query\""),
+    ]
+    .map(|(holds, instead)| {
+        assert!(text.contains(holds), "{holds}");
+        faults(&serde_json::from_str(&text.replacen(holds, instead, 1)).unwrap()).join("; ")
+    });
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    it has schema 41
+    “Ready”: its id is another one's too
+    “Failed requests”: it does not say what to do
+    “Failed requests”: it turns red at 0.5, where no alert does that it leads to
+    “Ready”: there is no alert `Unready`
+    “Latency”: its queries have no letters of their own
+    “Ready” lies on another one, or over the edge
+    “Failed requests” lies on another one, or over the edge
+    “service”: there is no source `default`
+    "#);
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Board {
         for annotation in items(&json["annotations"]["list"]) {
             let place = format!("{}, annotation “{}”", self.name, text(annotation, "name"));
             let legend = text(annotation, "titleFormat");
-            queries.push(Query { place, expression: text(annotation, "expr"), legend });
+            queries.push(Query { place, expression: text(&annotation["target"], "expr"), legend });
         }
         queries
     }
