@@ -17,6 +17,7 @@ mod inspected;
 mod leaks;
 mod left_over;
 mod origin;
+mod plan;
 mod policy;
 pub(crate) mod record;
 mod registry;

@@ -52,7 +52,16 @@ const REMEDIES: &[(&str, &str)] = &[
 pub(crate) struct Podman {
     settings: Option<PathBuf>,
     /// Where it keeps everything, if not in the user's own store.
-    store: Option<PathBuf>,
+    store: Option<Store>,
+}
+
+/// A store that is not the user's.
+#[derive(Debug, Clone)]
+struct Store {
+    /// What lasts, and what builds keep in mounts.
+    folder: PathBuf,
+    /// What is of no use once containers have ended. podman refuses a path of more than 50 characters.
+    run: PathBuf,
 }
 
 /// What is kept of a trial that succeeded.
@@ -95,8 +104,8 @@ impl Podman {
         let mut process = self.lent(cx.process("podman"));
         if let Some(store) = &self.store {
             // What builds keep in mounts lies below the folder for temporary files.
-            process = process.env("TMPDIR", store.join("tmp"));
-            process = process.arg("--root").arg(store.join("root")).arg("--runroot").arg(store.join("run"));
+            process = process.env("TMPDIR", store.folder.join("tmp"));
+            process = process.arg("--root").arg(store.folder.join("root")).arg("--runroot").arg(&store.run);
         }
         process
     }
@@ -109,9 +118,9 @@ impl Podman {
         }
     }
 
-    /// The same podman with a store of its own below a folder.
-    pub(crate) fn elsewhere(&self, folder: &Path) -> Self {
-        Self { store: Some(folder.to_owned()), ..self.clone() }
+    /// The same podman with a store of its own below a folder, and another one, with a short path, for what runs.
+    pub(crate) fn elsewhere(&self, folder: &Path, run: &Path) -> Self {
+        Self { store: Some(Store { folder: folder.to_owned(), run: run.to_owned() }), ..self.clone() }
     }
 
     /// Runs podman and returns what it wrote.

@@ -1,18 +1,17 @@
 //! Builds every image from one compile, and keeps in the store what the next build can use, and no more.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::Context as _;
-use serde::Deserialize;
 
 use super::{
     bases::{self, Found, Missing},
     containerfile::{Containerfile, FILE, Stage},
     dependencies,
     failure::failed,
-    finish::{self, FINGERPRINT, Labels, Unfinished},
+    finish::{self, Unfinished},
     left_over,
-    origin::{Origin, Origins},
+    plan::{Plan, State},
     policy,
     record::{Record, Recorded},
     registry, storage,
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     context::Context,
     outcome::{Finding, Level, StepError},
-    podman::{Podman, refused},
+    podman::Podman,
     process::{Finished, Log, Process},
     services::Service,
 };
@@ -35,7 +34,7 @@ pub(super) const STAGE_LABEL: &str = "dev.slipway.stage";
 pub(super) const LAYER_TIME_S: u64 = 946_684_800;
 /// What all builds have in common. Every file of a layer has one time, so that a layer is what is in it: a build without a
 /// cache makes the same one. Without a network nobody needs the host's proxies, whose addresses may hold passwords.
-const FIXED: &[&str] = &[
+pub(super) const FIXED: &[&str] = &[
     "build",
     "--format=docker",
     "--network=none",
@@ -61,33 +60,6 @@ pub(super) enum Built {
     All(Vec<Image>, Vec<Finding>),
     /// The Containerfile or what it compiles is at fault.
     Failed { findings: Vec<Finding>, output: String },
-}
-
-/// What is to become of one service.
-pub(super) struct Plan<'a> {
-    service: &'a Service,
-    pub(super) stage: &'a Stage,
-    pub(super) origin: Origin,
-    pub(super) labels: Labels,
-    stand_in_base: bool,
-    state: State,
-}
-
-enum State {
-    /// The store has it as it shall be, under this id.
-    There(String),
-    /// What it is made of is in the store, with other labels.
-    Relabel(String),
-    Build,
-}
-
-/// An image of the store that says what it was made of.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Listed {
-    id: String,
-    #[serde(default)]
-    labels: Option<BTreeMap<String, String>>,
 }
 
 /// Builds for one run: what the builds begin with, and how.
@@ -119,12 +91,12 @@ pub(super) fn all(
     if findings.iter().any(|it| it.level == Level::Error) {
         return Ok(Built::Failed { findings, output: String::new() });
     }
-    let plans = builder.plans(services)?;
     let building = storage::shared(&storage::folder(), log)?;
-    let made = match builder.made(&plans)? {
-        Ok(made) => made,
+    let (plans, contents) = match builder.built(services)? {
+        Ok(built) => built,
         Err(failed) => return Ok(failed),
     };
+    let made = builder.finished(&plans, contents)?;
     let before = Record::read(cx);
     let image = |(plan, made): (&Plan<'_>, finish::Finished)| Image {
         service: plan.service.clone(),
@@ -171,28 +143,32 @@ impl<'a> Builder<'a> {
         Ok(self.podman.process(self.cx).args(FIXED).args(arguments).log(self.log))
     }
 
-    /// What is to become of each service.
-    pub(super) fn plans<'p>(&'p self, services: &'p [Service]) -> Result<Vec<Plan<'p>>, StepError> {
-        let origins = Origins::read(self.cx);
-        let there = there(self.cx, self.podman, self.log)?;
-        let plan = |service: &'p Service| {
-            let stage = self.file.stage(&service.manifest.image)?;
-            let bases: Vec<Found> = used(&self.file, stage, &self.bases);
-            let origin = origins.of(service, &bases, FIXED);
-            let labels = finish::labels(self.cx, service, &origin, &bases);
-            let state = state(&origin, &labels, &there);
-            let stand_in_base = bases.iter().any(|it| it.stand_in);
-            Some(Plan { service, stage, origin, labels, stand_in_base, state })
-        };
-        Ok(services.iter().filter_map(plan).collect())
+    /// Builds what is not there, once more where sources change meanwhile: an image says what it is made of.
+    fn built<'p>(
+        &'p self,
+        services: &'p [Service],
+    ) -> Result<Result<(Vec<Plan<'p>>, Vec<Option<String>>), Built>, StepError> {
+        for _ in 0..ATTEMPTS {
+            let plans = self.plans(services)?;
+            let contents = match self.contents(&plans)? {
+                Ok(contents) => contents,
+                Err(failed) => return Ok(Err(failed)),
+            };
+            if self.is_as_planned(&plans) {
+                return Ok(Ok((plans, contents)));
+            }
+            self.log.line("sources changed while they were built; once more");
+        }
+        let lacks = format!("sources changed while they were built, {ATTEMPTS} times over");
+        Err(StepError::environment(lacks, "cargo xtask images build"))
     }
 
-    /// Builds what is not there, gives labels to what needs them, and names all of it.
-    fn made(&self, plans: &[Plan<'_>]) -> Result<Result<Vec<finish::Finished>, Built>, StepError> {
-        let contents = match self.contents(plans)? {
-            Ok(contents) => contents,
-            Err(failed) => return Ok(Err(failed)),
-        };
+    /// Gives labels to what needs them, and names all of it.
+    fn finished(
+        &self,
+        plans: &[Plan<'_>],
+        contents: Vec<Option<String>>,
+    ) -> Result<Vec<finish::Finished>, StepError> {
         let name = |plan: &Plan<'_>| format!("localhost/{}/{}", workspace(&self.cx.root), plan.service.name);
         let mut unfinished = Vec::new();
         for (plan, content) in plans.iter().zip(contents) {
@@ -214,7 +190,7 @@ impl<'a> Builder<'a> {
             }
             made.push(finish::Finished { id: format!("sha256:{id}"), reference });
         }
-        Ok(Ok(made))
+        Ok(made)
     }
 
     /// The id of what each image is to be finished from; nothing for those that are there.
@@ -278,31 +254,6 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The store's images that say what they were made of, in one question.
-fn there(cx: &Context, podman: &Podman, log: &Log) -> Result<Vec<Listed>, StepError> {
-    let filter = format!("label={FINGERPRINT}");
-    let list = podman.process(cx).args(["images", "--no-trunc", "--filter", &filter, "--format=json"]);
-    let listed = carried_out(&list, log)?;
-    if !listed.success() {
-        return Err(refused("podman cannot list its images", &listed));
-    }
-    Ok(serde_json::from_str(&listed.stdout).context("cannot read podman's list of images")?)
-}
-
-fn state(origin: &Origin, labels: &Labels, there: &[Listed]) -> State {
-    let Some(fingerprint) = &origin.fingerprint else { return State::Build };
-    let label = |it: &Listed, key: &str| it.labels.as_ref().and_then(|it| it.get(key)).cloned();
-    let mut same = there.iter().filter(|it| label(it, FINGERPRINT).as_ref() == Some(fingerprint)).peekable();
-    let says = |it: &&Listed| labels.iter().all(|(key, value)| label(it, key).as_ref() == Some(value));
-    let any = same.peek().map(|it| it.id.clone());
-    let id = |id: &str| id.trim_start_matches("sha256:").to_owned();
-    match (same.find(says), any) {
-        (Some(it), _) => State::There(id(&it.id)),
-        (None, Some(any)) => State::Relabel(id(&any)),
-        (None, None) => State::Build,
-    }
-}
-
 fn recorded(cx: &Context, plan: &Plan<'_>, made: finish::Finished, before: &Record) -> Recorded {
     // What was found out of the very same image still holds.
     let known = before.of(&plan.service.name).filter(|it| it.id == made.id).cloned().unwrap_or_default();
@@ -314,7 +265,7 @@ fn recorded(cx: &Context, plan: &Plan<'_>, made: finish::Finished, before: &Reco
         fingerprint: plan.origin.fingerprint.clone(),
         revision: plan.origin.revision.clone(),
         version: finish::version(cx, plan.service),
-        stand_in_base: plan.stand_in_base,
+        stand_in_base: plan.on_stand_in(),
         ..known
     }
 }
@@ -328,21 +279,6 @@ fn found_bases(cx: &Context, podman: &Podman, log: &Log) -> Result<(Vec<Found>, 
         all.push(found);
     }
     Ok((all, findings))
-}
-
-/// The bases that a target is made of.
-fn used(file: &Containerfile, stage: &Stage, bases: &[Found]) -> Vec<Found> {
-    let needed = file.needed(stage);
-    let names = |found: &Found, text: &str| {
-        text.contains(found.name.as_str())
-            || found.argument.as_ref().is_some_and(|it| text.contains(it.as_str()))
-    };
-    let uses = |found: &&Found| {
-        let sources =
-            |it: &&Stage| it.instructions.iter().filter_map(|it| it.source()).any(|it| names(found, it));
-        needed.iter().any(|it| names(found, &it.parent) || sources(it))
-    };
-    bases.iter().filter(uses).cloned().collect()
 }
 
 /// What all builds of a run have in common.

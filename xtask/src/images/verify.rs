@@ -1,6 +1,11 @@
 //! `images verify`: builds every image once more and compares, so that a digest says what is in an image and nothing else.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -18,6 +23,7 @@ use crate::{
     outcome::{Finding, StepError},
     podman::Podman,
     process::Log,
+    verdict::hashed,
 };
 
 /// How much of the build is done again.
@@ -180,7 +186,8 @@ pub(super) fn sources(file: &Containerfile, targets: &[&str]) -> Vec<String> {
 pub(super) struct Elsewhere<'a> {
     cx: &'a Context,
     pub(super) podman: Podman,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
+    run: PathBuf,
 }
 
 impl<'a> Elsewhere<'a> {
@@ -195,9 +202,14 @@ impl<'a> Elsewhere<'a> {
         bases: &[Found],
     ) -> Result<Self, StepError> {
         let folder = cx.target().join("store");
-        let elsewhere = Self { cx, podman: podman.elsewhere(&folder), folder };
+        // One of this checkout alone, so that the next run finds what a killed one left.
+        let root = cx.root.to_string_lossy();
+        let run = Path::new("/tmp").join(format!("slipway-{:.16}", hashed([root.as_ref()].into_iter())));
+        let elsewhere = Self { cx, podman: podman.elsewhere(&folder, &run), folder, run };
         elsewhere.remove();
-        fs::create_dir_all(elsewhere.folder.join("tmp")).context("cannot make a store for images")?;
+        fs::create_dir_all(elsewhere.folder.join("tmp"))
+            .and_then(|()| DirBuilder::new().mode(0o700).create(&elsewhere.run))
+            .context("cannot make a store for images")?;
         for base in bases {
             let saved = finish::save(cx, podman, log, &[base.reference.as_str()], "base")?;
             let path = saved.0.to_string_lossy().into_owned();
@@ -213,6 +225,7 @@ impl<'a> Elsewhere<'a> {
             self.cx.process("umount").arg(storage.join("overlay")).answer();
         }
         remove_all(&self.folder);
+        remove_all(&self.run);
     }
 }
 

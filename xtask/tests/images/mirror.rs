@@ -110,6 +110,8 @@ fn answer(mut stream: TcpStream, logins: &[String; 3], own: &str, read: &Mutex<V
     };
     let address = request.split(' ').nth(1).unwrap_or_default().trim_start_matches("http://");
     let (host, path) = address.split_once("/debian/").unwrap_or_default();
+    // apt leaves a login where its sources have it.
+    let host = host.rsplit('@').next().unwrap_or(host);
     let [proxy, by_file, by_address] = logins;
     let reader = if host == BY_FILE { by_file } else { by_address };
     let head = if !says("proxy-authorization", proxy) {

@@ -1,5 +1,7 @@
 //! An image is built once: whoever asks again gets the same one, and two builds of one commit are one image.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::world::{GOOD, World, podman};
@@ -86,6 +88,30 @@ fn what_was_built_before_it_was_committed_only_gets_another_label() {
     let after = world.images();
     assert_eq!(after[0]["revision"], Value::String(commit));
     assert_eq!(after[0]["fingerprint"], before[0]["fingerprint"]);
+    assert!(!log(&world).contains("podman build"), "{}", log(&world));
+}
+
+#[test]
+fn sources_that_change_while_they_are_built_are_built_once_more_and_no_image_says_what_it_is_not() {
+    let world = World::new("");
+    world.compile();
+    world.write("Containerfile", GOOD);
+    world.commit("images");
+    // Somebody saves a file just when the build begins.
+    let real = Command::new("sh").args(["-c", "command -v podman"]).output().unwrap();
+    let save = "[ -e bin/saved ] || { touch bin/saved; echo '// saved' >> edge/src/main.rs; }";
+    let script = format!(
+        "case \"$*\" in *--target*) {save} ;; esac\nexec {} \"$@\"",
+        String::from_utf8(real.stdout).unwrap().trim()
+    );
+    world.program("podman", &format!("#!/bin/sh\n{script}\n"));
+    let said = world.xtask(&["images", "build"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(log(&world).contains("sources changed while they were built; once more"), "{}", log(&world));
+    let built = world.images();
+    // What the tree says now is what the image says: there is nothing to build.
+    assert_eq!(world.xtask(&["images", "build"]).code, 0);
+    assert_eq!(world.images(), built);
     assert!(!log(&world).contains("podman build"), "{}", log(&world));
 }
 
