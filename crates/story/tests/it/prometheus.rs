@@ -25,7 +25,7 @@ const INTERVAL: &str = "500ms";
 
 /// A server that runs; killed when dropped.
 pub(crate) struct Prometheus {
-    _child: Child,
+    child: Child,
     url: String,
     client: Client<HttpConnector, Body>,
     log: Arc<Mutex<String>>,
@@ -68,7 +68,7 @@ impl Prometheus {
         let address = tokio::time::timeout(DEADLINE, heard.recv()).await.ok().flatten();
         let address = address.unwrap_or_else(|| panic!("it does not listen:\n{}", log.lock().unwrap()));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { _child: child, url: format!("http://{address}"), client, log, _folder: folder }
+        Self { child, url: format!("http://{address}"), client, log, _folder: folder }
     }
 
     /// What an expression yields now; else what is wrong with it.
@@ -86,6 +86,11 @@ impl Prometheus {
         let answer = self.asks(&format!("label/{label}/values"), &[("match[]", metric)]).await;
         let values = answer["data"].as_array().cloned().unwrap_or_default();
         values.iter().filter_map(|it| it.as_str().map(Into::into)).collect()
+    }
+
+    /// Ends it, and waits for its end; what it has kept goes with its folder.
+    pub(crate) async fn stop(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Asks its API.
