@@ -63,6 +63,13 @@ struct Stack {
     order: Vec<String>,
 }
 
+/// An image that a service is started from.
+#[derive(Debug, Clone, Default)]
+struct Image {
+    reference: String,
+    id: String,
+}
+
 /// A run of `up`.
 #[derive(Debug)]
 pub(crate) struct Up {
@@ -71,7 +78,7 @@ pub(crate) struct Up {
     /// What to tell before anything starts.
     pub(crate) warnings: Vec<String>,
     variables: Mutex<Variables>,
-    images: Mutex<BTreeMap<String, String>>,
+    images: Mutex<BTreeMap<String, Image>>,
     /// Services that this run started or changed.
     changed: Mutex<BTreeSet<String>>,
     /// The first step that did not get there.

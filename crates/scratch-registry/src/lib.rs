@@ -12,6 +12,7 @@ mod tunnels;
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -47,6 +48,8 @@ pub struct Settings<'a> {
     pub users: Users<'a>,
     /// Where it keeps its data; else in its own folder.
     pub storage: Option<&'a Path>,
+    /// The address of this machine that it listens at; loopback without one.
+    pub host: Option<IpAddr>,
     /// It speaks TLS, as the host of this name: [`ScratchRegistry::authority`] vouches for it.
     pub tls_name: Option<&'a str>,
 }
@@ -86,7 +89,8 @@ impl ScratchRegistry {
         let folder = tempfile::tempdir()?;
         let data = settings.storage.map_or_else(|| folder.path().join("data"), Path::to_owned);
         // It takes a free port by itself, so no other test can take it in between.
-        let mut http = "addr: \"127.0.0.1:0\"".to_owned();
+        let host = settings.host.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let mut http = format!("addr: \"{}\"", SocketAddr::new(host, 0));
         if let Some(name) = settings.tls_name {
             let (certificate, key) = authority::vouch_for(name, folder.path())?;
             http += &format!(", tls: {{ certificate: {}, key: {} }}", certificate.display(), key.display());

@@ -20,6 +20,7 @@ pub(super) const ORDER_LABEL: &str = "dev.slipway.stack.order";
 /// As other tools for compose files name the same.
 pub(super) const PROJECT_LABEL: &str = "io.podman.compose.project";
 pub(super) const SERVICE_LABEL: &str = "com.docker.compose.service";
+pub(super) const FOLDER_LABEL: &str = "com.docker.compose.project.working_dir";
 
 /// A container as the file asks for it.
 #[derive(Debug, Clone)]
@@ -115,7 +116,7 @@ impl Wanted {
             (ORDER_LABEL, order.to_string()),
             (PROJECT_LABEL, project.clone()),
             ("com.docker.compose.project", project.clone()),
-            ("com.docker.compose.project.working_dir", root),
+            (FOLDER_LABEL, root),
             (SERVICE_LABEL, name.to_owned()),
             ("com.docker.compose.container-number", number.to_string()),
         ];

@@ -182,7 +182,10 @@ impl File {
         let services = whole.get_mut("services").map(Value::take).unwrap_or_default();
         whole["services"] = Value::Object(serde_json::Map::new());
         let mut file: Self = serde_json::from_value(whole).map_err(understood)?;
-        let Value::Object(services) = services else { bail!("it has no `services`") };
+        let services = match services {
+            Value::Object(services) if !services.is_empty() => services,
+            _ => bail!("it has no `services`"),
+        };
         for (name, value) in services {
             let mut default = raw["services"][&name]["image"].clone();
             let chosen = Variables::default().fill(&mut default).is_err() || default != value["image"];

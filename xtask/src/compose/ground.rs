@@ -1,7 +1,9 @@
 //! What a stack stands on before its first container: secrets, a network, volumes, images.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
-    Up,
+    Image, Up,
     containers::{PROJECT_LABEL, STACK_LABEL},
     file::Service,
     lock,
@@ -75,6 +77,9 @@ impl Up {
             Ok(own) => own,
             Err(outcome) => return Ok(outcome),
         };
+        let mut references: BTreeMap<&String, String> = BTreeMap::new();
+        // Services may share an image, which is built once.
+        let mut built: BTreeSet<String> = BTreeSet::new();
         for (name, service) in services {
             let image = match (target(service).and_then(|it| own.get(&it)), &service.image) {
                 (Some(own), _) => own.clone(),
@@ -85,12 +90,20 @@ impl Up {
                     let name = image
                         .clone()
                         .unwrap_or_else(|| format!("localhost/{}/{name}:up", self.stack.project));
-                    self.build(engine, service, &name)?;
+                    if built.insert(format!("{name} {:?}", service.build)) {
+                        self.build(engine, service, &name)?;
+                    }
                     name
                 }
             };
-            lock(&self.images).insert(name.clone(), image);
+            references.insert(name, image);
         }
+        let asked: Vec<&str> = references.values().map(String::as_str).collect();
+        let said = engine.ask(&[&["image", "inspect", "--format", "{{.Id}}"], asked.as_slice()].concat())?;
+        let images = references.into_iter().zip(said.lines());
+        *lock(&self.images) = images
+            .map(|((name, reference), id)| (name.clone(), Image { reference, id: id.trim().to_owned() }))
+            .collect();
         Ok(Outcome::Judged(Vec::new()))
     }
 

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::containers::{Limits, MARK_LABEL, ORDER_LABEL, SERVICE_LABEL, STACK_LABEL, Wanted};
+use super::containers::{FOLDER_LABEL, Limits, MARK_LABEL, ORDER_LABEL, SERVICE_LABEL, STACK_LABEL, Wanted};
 use crate::{
     context::Context,
     outcome::StepError,
@@ -51,6 +51,15 @@ pub(super) struct Held {
     pub(super) exit_code: i32,
 }
 
+/// What podman has of the names of a stack.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    /// The checkout's own containers.
+    pub(super) ours: Vec<Held>,
+    /// Everybody's, by name, each with the folder of the stack that it says it is of.
+    everybody: BTreeMap<String, Option<String>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Listed {
@@ -82,6 +91,14 @@ pub(super) enum Reached {
     },
 }
 
+/// A container as podman describes it.
+#[derive(Debug, Deserialize)]
+struct Inspected {
+    state: State,
+    #[serde(default)]
+    check: Option<Value>,
+}
+
 /// What podman says of a container's state.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -99,10 +116,44 @@ impl Engine<'_> {
     /// # Errors
     /// When podman cannot be asked.
     pub(super) fn held(&self) -> Result<Vec<Held>, StepError> {
-        let ours = format!("label={STACK_LABEL}={}", self.cx.root.display());
-        let list = self.ask(&["ps", "--all", "--filter", &ours, "--format", "json"])?;
+        Ok(self.inventory()?.ours)
+    }
+
+    /// The containers of this checkout's stack, and who else has which name.
+    ///
+    /// # Errors
+    /// When podman cannot be asked.
+    pub(super) fn inventory(&self) -> Result<Inventory, StepError> {
+        let list = self.ask(&["ps", "--all", "--format", "json"])?;
         let listed: Vec<Listed> = serde_json::from_str(&list).context("cannot read podman's list")?;
-        Ok(listed.into_iter().map(Held::from).collect())
+        let root = self.cx.root.display().to_string();
+        let mut inventory = Inventory::default();
+        for container in listed {
+            let owner = container.owner();
+            for name in &container.names {
+                inventory.everybody.insert(name.clone(), owner.clone());
+            }
+            if container.label(STACK_LABEL) == Some(root.as_str()) {
+                inventory.ours.push(container.into());
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// Frees the name of a container: of this stack's own, also where another tool for compose files made it.
+    ///
+    /// # Errors
+    /// When it is somebody else's, or podman refuses.
+    pub(super) fn vacate(&self, container: &str, inventory: &Inventory) -> Result<(), StepError> {
+        let Some(owner) = inventory.everybody.get(container) else { return Ok(()) };
+        if owner.as_deref() == Some(self.cx.root.display().to_string().as_str()) {
+            return self.remove(container);
+        }
+        let whose = owner.as_ref().map_or("no stack at all".into(), |it| format!("the stack of `{it}`"));
+        Err(StepError::environment(
+            format!("there is a container `{container}` already, and it is of {whose}"),
+            format!("podman rm --force {container}"),
+        ))
     }
 
     /// Makes a container and starts it; without its limits where this host cannot hold them, and the reason.
@@ -160,10 +211,10 @@ impl Engine<'_> {
         within: Duration,
     ) -> Result<Reached, StepError> {
         let began = Instant::now();
-        let checked = expected == Expected::Ready && self.has_health_check(container)?;
         let mut ended: Option<Instant> = None;
         loop {
-            let state = self.state(container)?;
+            let Inspected { state, check } = self.inspected(container)?;
+            let checked = check.is_some_and(|it| it["Test"][0].as_str().is_some_and(|it| it != "NONE"));
             if !state.running && state.status != "stopping" {
                 let since = *ended.get_or_insert_with(Instant::now);
                 if expected == Expected::Done && state.exit_code == 0 && state.status == "exited" {
@@ -201,15 +252,9 @@ impl Engine<'_> {
         Ok(asked.success() && asked.code() < PODMAN_FAILED)
     }
 
-    fn has_health_check(&self, container: &str) -> Result<bool, StepError> {
-        let said =
-            self.quietly(&["container", "inspect", "--format", "{{json .Config.Healthcheck}}", container])?;
-        let check: Value = serde_json::from_str(&said).unwrap_or_default();
-        Ok(check["Test"][0].as_str().is_some_and(|it| it != "NONE"))
-    }
-
-    fn state(&self, container: &str) -> Result<State, StepError> {
-        let said = self.quietly(&["container", "inspect", "--format", "{{json .State}}", container])?;
+    fn inspected(&self, container: &str) -> Result<Inspected, StepError> {
+        let both = "{\"state\":{{json .State}},\"check\":{{json .Config.Healthcheck}}}";
+        let said = self.quietly(&["container", "inspect", "--format", both, container])?;
         Ok(serde_json::from_str(&said).context("cannot read what podman says of a container")?)
     }
 
@@ -263,15 +308,25 @@ fn late(expected: Expected, within: Duration, state: &State) -> String {
     }
 }
 
+impl Listed {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.labels.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// The folder of the stack that it is of, by whichever tool.
+    fn owner(&self) -> Option<String> {
+        [STACK_LABEL, FOLDER_LABEL].iter().find_map(|it| self.label(it)).map(Into::into)
+    }
+}
+
 impl From<Listed> for Held {
     fn from(listed: Listed) -> Self {
-        let labels = listed.labels.unwrap_or_default();
-        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        let label = |name: &str| listed.label(name).unwrap_or_default().to_owned();
         Self {
-            name: listed.names.into_iter().next().unwrap_or_default(),
             service: label(SERVICE_LABEL),
             mark: label(MARK_LABEL),
             order: label(ORDER_LABEL).parse().unwrap_or_default(),
+            name: listed.names.into_iter().next().unwrap_or_default(),
             running: listed.state == "running",
             exit_code: listed.exit_code,
         }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use super::{
-    Up,
+    Image, Up,
     containers::Wanted,
     environment_file,
     file::Service,
@@ -23,7 +23,8 @@ impl Up {
     pub(super) fn start(&self, engine: Engine<'_>, name: &str) -> StepResult {
         let service = &self.stack.file.services[name];
         let count = self.options.scale.get(name).copied().or(service.scale).unwrap_or(1);
-        let held: Vec<Held> = engine.held()?.into_iter().filter(|it| it.service == name).collect();
+        let inventory = engine.inventory()?;
+        let held: Vec<&Held> = inventory.ours.iter().filter(|it| it.service == name).collect();
         let wanted: Vec<Wanted> = (1..=count)
             .map(|number| Wanted::of(engine.cx, &self.stack, name, number, &mut lock(&self.variables)))
             .collect::<anyhow::Result<_>>()
@@ -33,8 +34,7 @@ impl Up {
             engine.remove(&extra.name)?;
             changes.push(format!("{} removed", extra.name));
         }
-        let image = lock(&self.images).get(name).cloned().unwrap_or_default();
-        let id = engine.ask(&["image", "inspect", "--format", "{{.Id}}", &image])?;
+        let Image { reference, id } = lock(&self.images).get(name).cloned().unwrap_or_default();
         let mut findings = Vec::new();
         for wanted in &wanted {
             let mark = wanted.mark(&id);
@@ -42,11 +42,11 @@ impl Up {
             if there.is_some_and(|it| it.mark == mark && self.is_as_it_should_be(it)) {
                 continue;
             }
-            engine.remove(&wanted.name)?;
+            engine.vacate(&wanted.name, &inventory)?;
             self.free_ports(name, service)?;
             lock(&self.changed).insert(name.to_owned());
             changes.push(wanted.name.clone());
-            if let Some(why) = engine.start(wanted, &image, &mark)? {
+            if let Some(why) = engine.start(wanted, &reference, &mark)? {
                 let message =
                     format!("this host cannot hold `{}` to its limits, so it has none: {why}", wanted.name);
                 findings.push(Finding::warning("limits-not-held", message));

@@ -280,7 +280,7 @@ fn a_service_that_never_gets_ready_is_told_with_its_words_and_the_interrupt_of_a
     let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the wait for the service", || {
         let log = fs::read_to_string(world.project.root.join("target/xtask/logs/back.log"));
-        log.is_ok_and(|it| it.contains("image inspect"))
+        log.is_ok_and(|it| it.contains("ps --all"))
     });
     assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
     let said: Said = run.wait_with_output().unwrap().into();
@@ -413,33 +413,4 @@ fn wait_for(what: &str, holds: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "{what}: not within 60 s");
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// Slipway itself: all of it comes up from the sources, answers through the front, grows, and leaves nothing.
-#[test]
-fn long_the_whole_stack_comes_up_answers_grows_and_leaves_nothing() {
-    let project = Project::copy();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    project.write(".env", &format!("PROXY_ADDRESS=127.0.0.1:{port}\n"));
-    let said = project.xtask(&["up", "--scale", "worker=3"]);
-    let down = || project.xtask(&["down", "--volumes"]);
-    let answer = TcpStream::connect(("127.0.0.1", port)).map(|mut stream| {
-        stream.write_all(b"GET /health/ready HTTP/1.0\r\nhost: here\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    });
-    let names = podman(&["ps", "--format", "{{.Names}}"]);
-    let mode = fs::metadata(project.root.join(".env.secrets"));
-    // Every process of the services ends by itself on TERM: none has to be killed after 15 s.
-    let began = Instant::now();
-    let gone = down();
-    let took = began.elapsed();
-    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
-    assert!(answer.unwrap().contains(" 200 "), "{}", said.stdout);
-    assert!((1..=3).all(|it| names.contains(&format!("copy_worker_{it}"))), "{names}");
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.unwrap().permissions()) & 0o777, 0o700);
-    assert!(took < Duration::from_secs(40), "{took:?} {}", gone.stdout);
-    assert!(!podman(&["ps", "--all", "--format", "{{.Names}}"]).contains("copy_"));
-    assert!(!podman(&["volume", "ls", "--quiet"]).contains("copy_"));
 }

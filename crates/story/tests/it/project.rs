@@ -14,6 +14,8 @@ pub(crate) struct Project {
     /// The name of the workspace's folder, which is a part of its images' names.
     name: String,
     key: String,
+    /// Certificate authorities, where the system's are not enough for the registry.
+    authorities: Option<PathBuf>,
 }
 
 /// What a release is told of Slipway.
@@ -49,7 +51,7 @@ impl Project {
         let name = format!("story-{}", folder.path().file_name().unwrap().to_string_lossy());
         let name = name.to_lowercase().replace(['.', '_'], "");
         let (key, public) = keys(folder.path());
-        let project = Self { folder, name, key };
+        let project = Self { folder, name, key, authorities: None };
         project.write(
             "Cargo.toml",
             "[workspace]\nresolver = \"3\"\nmembers = [\"edge\"]\n\n[workspace.package]\nversion = \"1.4.0\"\n",
@@ -79,6 +81,12 @@ impl Project {
         project
     }
 
+    /// Believes a registry whose certificate is of one of these authorities, a PEM file.
+    pub(crate) fn trusting(mut self, authorities: &Path) -> Self {
+        self.authorities = Some(authorities.to_owned());
+        self
+    }
+
     /// `cargo xtask release VERSION --execute`, recorded at Slipway.
     pub(crate) async fn releases(&self, version: &str, recorder: &Recorder<'_>) {
         let mut command = tokio::process::Command::new(binary("xtask"));
@@ -87,6 +95,9 @@ impl Project {
             command.env_remove(name);
         }
         command.env("SLIPWAY_SIGNING_KEY", &self.key);
+        if let Some(authorities) = &self.authorities {
+            command.env("SSL_CERT_FILE", authorities).env_remove("SSL_CERT_DIR");
+        }
         command.env("SLIPWAY_URL", recorder.url).env("SLIPWAY_TOKEN", recorder.token);
         let output = command.stdin(Stdio::null()).output().await.unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

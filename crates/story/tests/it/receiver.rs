@@ -1,6 +1,6 @@
 //! Somebody who is told of events by webhook, and believes only what is signed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -40,9 +40,14 @@ struct Kept {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
+        Self::at(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// Listens at an address of this host that others may reach.
+    pub(crate) async fn at(host: IpAddr) -> Self {
         let key = uuid::Uuid::new_v4().to_string();
         let kept = Kept { messages: Arc::default(), key: key.into() };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/hook", post(take)).with_state(kept.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
