@@ -2,6 +2,7 @@
 //!
 //! The file is the only truth; podman makes the containers. No service's name is known here.
 
+mod bridge;
 mod containers;
 mod down;
 mod file;
@@ -14,7 +15,7 @@ mod variables;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -37,13 +38,22 @@ use crate::{
 
 /// What the command is called in reports.
 pub(crate) const COMMAND: &str = "up";
+/// What was typed, from the command's name on: nothing less starts the same stack again.
+static TYPED: OnceLock<String> = OnceLock::new();
 /// The steps before the services' own; a service cannot have these names.
 const GROUND: &str = "stack";
 const IMAGES: &str = "images";
 
+/// What to type, behind `cargo xtask`, to start this process's stack again.
+pub(crate) fn typed() -> &'static str {
+    TYPED.get().map_or(COMMAND, String::as_str)
+}
+
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {
+    /// The command and its arguments as they were typed.
+    pub(crate) typed: String,
     /// Compose files, relative to the workspace's root, each on top of those before it.
     pub(crate) files: Vec<PathBuf>,
     /// Only these and what they depend on; all without any.
@@ -91,6 +101,7 @@ impl Up {
     /// # Errors
     /// When they cannot be used.
     pub(crate) fn read(cx: &Context, options: Options) -> anyhow::Result<Self> {
+        TYPED.get_or_init(|| options.typed.clone());
         let mut variables = Variables::ambient();
         let paths: Vec<PathBuf> = options.files.iter().map(|it| cx.root.join(it)).collect();
         if let Some(absent) = paths.iter().find(|it| !it.is_file()) {
@@ -179,7 +190,7 @@ impl Up {
         }
         vec![
             format!("still running: {}", running.join(", ")),
-            "`cargo xtask up` goes on from here, `cargo xtask down` removes it".into(),
+            format!("`cargo xtask {}` goes on from here, `cargo xtask down` removes it", typed()),
         ]
     }
 

@@ -42,7 +42,7 @@ use self::{
 pub(crate) use self::{
     held::Question,
     sbom::Document,
-    stock::{Wish, obtained, of_targets},
+    stock::{Wish, no_image, obtained, of_targets},
     verify::Extent,
 };
 use crate::{

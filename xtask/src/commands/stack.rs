@@ -1,6 +1,6 @@
 //! `up` and `down`: the stack of the compose file.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 
@@ -20,6 +20,7 @@ use crate::{
     steps::Step,
 };
 
+const OWN: &str = "compose.yaml";
 const EXTERNAL: &str = "compose.external.yaml";
 const OBSERVABILITY: &str = "compose.observability.yaml";
 
@@ -27,11 +28,13 @@ pub(super) fn up(cx: &Context, args: UpArgs) -> anyhow::Result<u8> {
     if args.setup {
         setup::run(cx, &["stack", "images"])?;
     }
+    let typed = typed(&args);
     let mut files = if args.external { vec![EXTERNAL.into()] } else { args.file };
     if args.observability {
         files.push(OBSERVABILITY.into());
     }
     let options = Options {
+        typed,
         files,
         services: args.services,
         scale: args.scale.into_iter().collect(),
@@ -67,6 +70,25 @@ pub(super) fn up(cx: &Context, args: UpArgs) -> anyhow::Result<u8> {
         _ => up.left(cx).iter().for_each(|line| eprintln!("{line}")),
     }
     Ok(run.verdict.exit_code())
+}
+
+/// The command with what was typed behind it, but for how the run talks.
+fn typed(args: &UpArgs) -> String {
+    let mut words = vec![compose::COMMAND.to_owned()];
+    words.extend(args.services.iter().cloned());
+    if args.external {
+        words.push("--external".into());
+    } else if args.file != [PathBuf::from(OWN)] {
+        words.extend(args.file.iter().map(|it| format!("--file {}", it.display())));
+    }
+    if args.observability {
+        words.push("--observability".into());
+    }
+    words.extend(args.scale.iter().map(|(service, number)| format!("--scale {service}={number}")));
+    if args.no_build {
+        words.push("--no-build".into());
+    }
+    words.join(" ")
 }
 
 pub(super) fn down(cx: &Context, volumes: Volumes) -> anyhow::Result<u8> {

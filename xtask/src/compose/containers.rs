@@ -168,7 +168,7 @@ impl Wanted {
                 self.arguments.push(format!("--volume={volume}"));
                 continue;
             };
-            if source.starts_with(['.', '/', '~']) {
+            if is_of_the_host(source) {
                 let path = normal(cx.root.join(source));
                 self.mounted(&path)?;
                 self.arguments.push(format!("--volume={}:{rest}", path.display()));
@@ -194,6 +194,23 @@ impl Wanted {
         ];
         let told = told.into_iter().filter_map(|(option, value)| Some((option, value?)));
         self.arguments.extend(told.map(|(option, value)| format!("--health-{option}={value}")));
+    }
+
+    /// What services mount of this host and is not there, once each, in the order of the services.
+    pub(super) fn lacking(cx: &Context, stack: &Stack) -> Vec<String> {
+        let mut lacking: Vec<String> = Vec::new();
+        for service in stack.order.iter().map(|it| &stack.file.services[it]) {
+            let secrets = service.secrets.iter().map(|it| stack.file.secrets[&it.source].file.as_str());
+            let volumes = service.volumes.iter().filter_map(|it| Some(it.split_once(':')?.0));
+            let paths = secrets.chain(volumes.filter(|it| is_of_the_host(it)));
+            for path in paths.map(|it| normal(cx.root.join(it))).filter(|it| fs::metadata(it).is_err()) {
+                let shown = cx.shown(&path);
+                if !lacking.contains(&shown) {
+                    lacking.push(shown);
+                }
+            }
+        }
+        lacking
     }
 
     /// A file or folder of the host; podman would make a folder where there is none.
@@ -222,6 +239,11 @@ fn environment(service: &Service, variables: &mut Variables) -> Vec<(String, Str
         .filter_map(|(name, value)| Some((name.clone(), value.clone().or_else(|| variables.value(name))?)))
         .collect();
     pairs.into_iter().collect()
+}
+
+/// Whether a volume is a file or folder of this host, not a volume of podman's.
+fn is_of_the_host(source: &str) -> bool {
+    source.starts_with(['.', '/', '~'])
 }
 
 /// Whole seconds of `10s` or `1m30s`.

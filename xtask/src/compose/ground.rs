@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Image, Up,
-    containers::{PROJECT_LABEL, STACK_LABEL},
+    containers::{PROJECT_LABEL, STACK_LABEL, Wanted},
+    environment_file,
     file::Service,
     lock,
     running::Engine,
@@ -30,6 +31,7 @@ impl Up {
                 });
             }
         }
+        self.has_files(engine)?;
         let root = cx.root.display().to_string();
         let ours = [
             format!("--label={STACK_LABEL}={root}"),
@@ -52,6 +54,22 @@ impl Up {
             }
         }
         Ok(Outcome::Judged(self.strangers(engine)?))
+    }
+
+    /// All that services mount has to be there, and what is not is told at once.
+    fn has_files(&self, engine: Engine<'_>) -> Result<(), StepError> {
+        let lacking = Wanted::lacking(engine.cx, &self.stack);
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let files = self.options.files.iter().filter_map(|it| it.file_name());
+        let examples = files.map(|it| format!("{}.example", environment_file(&it.to_string_lossy())));
+        let examples: Vec<String> = examples.filter(|it| engine.cx.root.join(it).is_file()).collect();
+        let fix = match examples.as_slice() {
+            [] => "put it where the compose file says".to_owned(),
+            examples => format!("put it there, or say where it is; see {}", examples.join(", ")),
+        };
+        Err(StepError::environment(format!("not there: {}", lacking.join(", ")), fix))
     }
 
     /// Containers of this stack that the file does not name, such as those of another file.
@@ -111,8 +129,11 @@ impl Up {
     fn build(&self, engine: Engine<'_>, service: &Service, image: &str) -> Result<(), StepError> {
         let Engine { cx, podman, .. } = engine;
         let Some(build) = &service.build else { return Ok(()) };
-        if self.options.images == Wish::AsTheyAre && podman.agrees(cx, &["image", "exists", image])? {
-            return Ok(());
+        if self.options.images == Wish::AsTheyAre {
+            if podman.agrees(cx, &["image", "exists", image])? {
+                return Ok(());
+            }
+            return Err(images::no_image(&[image]));
         }
         let context = cx.root.join(&build.context);
         let file = context.join(build.dockerfile.as_deref().unwrap_or("Containerfile"));

@@ -51,6 +51,7 @@ impl Up {
                     format!("this host cannot hold `{}` to its limits, so it has none: {why}", wanted.name);
                 findings.push(Finding::warning("limits-not-held", message));
             }
+            engine.hold_bridge(&self.stack.network())?;
         }
         let expected = if self.stack.file.is_job(name) { Expected::Done } else { Expected::Ready };
         for wanted in &wanted {
@@ -113,7 +114,7 @@ impl Up {
         let inspect = format!("podman logs {container}");
         match (expected, code) {
             (Expected::Done, Some(LACKING)) => {
-                Err(StepError::environment(format!("{message}: {last}"), inspect))
+                Err(StepError::environment(format!("{message}: {}", told(&last)), inspect))
             }
             (Expected::Done, _) => {
                 let findings = vec![Finding::error("job-failed", message).fix(inspect)];
@@ -125,4 +126,12 @@ impl Up {
             }
         }
     }
+}
+
+/// What a job that writes JSON says in its last line; all of it of one that does not.
+fn told(words: &str) -> String {
+    let line = words.lines().next_back().unwrap_or_default();
+    let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
+    let message = line.as_ref().and_then(|it| it["message"].as_str());
+    message.map_or_else(|| words.to_owned(), str::to_owned)
 }

@@ -47,6 +47,12 @@ pub(crate) fn of_targets(
     if services.is_empty() || (wish == Wish::AsTheyAre && complete) {
         return Ok(Ok(there));
     }
+    if wish == Wish::AsTheyAre {
+        let has =
+            |name: &str| there.values().any(|it| named(it) == name && exist(cx, std::slice::from_ref(it)));
+        let absent: Vec<&str> = services.iter().map(|it| it.name.as_str()).filter(|it| !has(it)).collect();
+        return Err(no_image(&absent));
+    }
     let outcome = build(cx, log)?;
     let all = built();
     if matches!(outcome, Outcome::Judged(_)) && !outcome.is_red() && all.len() == services.len() {
@@ -67,6 +73,13 @@ pub(crate) fn obtained(cx: &Context, podman: &Podman, log: &Log, image: &str) ->
         Err(StepError::Interrupted) => Err(StepError::Interrupted),
         Err(_) => Ok(bases::find(cx, podman, log, &base, Missing::Make)?.reference),
     }
+}
+
+/// What is said of images that are to be taken as they are, and are not.
+pub(crate) fn no_image(names: &[&str]) -> StepError {
+    let names = names.join("`, `");
+    let lacks = format!("this checkout has built no image of `{names}`, and `--no-build` builds none");
+    StepError::environment(lacks, "leave out `--no-build`")
 }
 
 /// The service's name in an image's name.

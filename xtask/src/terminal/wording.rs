@@ -198,7 +198,7 @@ impl Wording {
 /// What a person types to run a step again; the services of a stack are not run by themselves.
 pub(crate) fn again(gate: &str, command: &str, step: &str) -> String {
     match (command, gate.strip_suffix("ci")) {
-        (compose::COMMAND, Some(tool)) => format!("{tool}{command}"),
+        (compose::COMMAND, Some(tool)) => format!("{tool}{}", compose::typed()),
         _ => format!("{gate} {step}"),
     }
 }

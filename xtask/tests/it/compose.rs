@@ -152,6 +152,16 @@ impl World {
         self.containers().iter().filter_map(|it| it.split_once(' ')).map(|(name, _)| name.into()).collect()
     }
 
+    /// The hardware address of the network's bridge, where this process sees it, and that it was set.
+    fn bridge(&self) -> Option<String> {
+        let network = format!("{}_default", self.name);
+        let name = podman(&["network", "inspect", "--format", "{{.NetworkInterface}}", &network]);
+        let read = |file: &str| fs::read_to_string(format!("/sys/class/net/{}/{file}", name.trim())).ok();
+        let address = read("address")?;
+        assert_eq!(read("addr_assign_type").unwrap().trim(), "3", "the address is what its ports make it");
+        Some(address)
+    }
+
     fn answer(&self) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
@@ -192,7 +202,7 @@ fn a_stack_comes_up_changes_where_it_must_and_goes_away_whole() {
     ");
     assert_eq!(world.answer(), "front and back, quietly");
     assert_eq!(world.project.report()["command"], "up");
-    let before = world.containers();
+    let (before, bridge) = (world.containers(), world.bridge());
     assert_eq!(world.names(), ["back_1", "front_1", "set-up_1"]);
 
     let said = world.up(&[]);
@@ -203,6 +213,7 @@ fn a_stack_comes_up_changes_where_it_must_and_goes_away_whole() {
     let said = world.up(&["--scale", "back=2"]);
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
     assert_eq!(world.answer(), "front and another, quietly");
+    assert_eq!(world.bridge(), bridge, "the front still knows the way to podman's name server");
     assert_eq!(world.names(), ["back_1", "back_2", "front_1", "set-up_1"]);
     let same = |name: &str| before.iter().find(|it| it.starts_with(name)).cloned();
     assert!(world.containers().contains(&same("front_1").unwrap()), "the front is what it was");
@@ -308,6 +319,30 @@ fn a_port_that_somebody_has_is_told_with_who_that_is_and_how_to_choose_another()
     }
     assert!(runs.iter().any(|it| it.stdout.contains("front   skipped    is ready and unchanged")));
     assert_eq!(world.answer(), "front and back, quietly");
+}
+
+#[test]
+fn files_and_images_that_are_not_there_are_told_all_at_once_with_what_to_type() {
+    let world = World::new();
+    world.project.write(".env.example", "#FRONT=127.0.0.1:80\n");
+    world.project.replace("compose.yaml", "file: ./word", "file: ./other");
+    world.project.replace("compose.yaml", "\"data:/data\"", "\"data:/data\", \"./no/where:/where:ro\"");
+    let said = world.up(&[]);
+    assert_eq!(said.code, 3, "{}{}", said.stdout, said.stderr);
+    let told = "stack   UNJUDGED   not there: no/where, other";
+    assert!(said.stdout.contains(told), "{}", said.stdout);
+    assert!(said.stdout.contains("put it there, or say where it is; see .env.example"), "{}", said.stdout);
+
+    world.project.replace("compose.yaml", ", \"./no/where:/where:ro\"", "");
+    world.project.replace("compose.yaml", "file: ./other", "file: ./word");
+    let said = world.up(&["--no-build", "back"]);
+    assert_eq!(said.code, 3, "{}{}", said.stdout, said.stderr);
+    let image = format!("localhost/{}/mini:test", world.name);
+    let told = format!("this checkout has built no image of `{image}`, and `--no-build` builds none");
+    assert!(said.stdout.contains(&told), "{}", said.stdout);
+    let again = "cargo xtask -C <root> up back --no-build";
+    assert!(world.told(&said).contains(again), "{}", said.stdout);
+    assert_eq!(world.names(), Vec::<String>::new());
 }
 
 #[test]
