@@ -62,6 +62,9 @@ pub(super) enum Built {
     Failed { findings: Vec<Finding>, output: String },
 }
 
+/// What is to become of each service, and the id of what its image is to be finished from, if it is not there.
+type Contents<'p> = (Vec<Plan<'p>>, Vec<Option<String>>);
+
 /// Builds for one run: what the builds begin with, and how.
 pub(super) struct Builder<'a> {
     pub(super) cx: &'a Context,
@@ -144,10 +147,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds what is not there, once more where sources change meanwhile: an image says what it is made of.
-    fn built<'p>(
-        &'p self,
-        services: &'p [Service],
-    ) -> Result<Result<(Vec<Plan<'p>>, Vec<Option<String>>), Built>, StepError> {
+    fn built<'p>(&'p self, services: &'p [Service]) -> Result<Result<Contents<'p>, Built>, StepError> {
         for _ in 0..ATTEMPTS {
             let plans = self.plans(services)?;
             let contents = match self.contents(&plans)? {
