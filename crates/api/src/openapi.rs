@@ -30,6 +30,9 @@ pub fn document(version: &str) -> Value {
         let operation = operation(route, &mut schemas);
         paths.entry(route.path).or_default().insert(route.method.as_str().to_lowercase(), operation);
     }
+    if let Some(event) = schemas.get_mut("Event") {
+        event["description"] = events(event["description"].as_str().unwrap_or_default()).into();
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -52,6 +55,12 @@ pub fn document(version: &str) -> Value {
             },
         },
     })
+}
+
+/// What the schema of a change says of itself, with every kind that there is.
+fn events(description: &str) -> String {
+    let kinds = crate::EVENT_KINDS.iter().map(|(name, what)| format!("\n- `{name}`: {what}"));
+    format!("{description}\n\nKinds:\n{}", kinds.collect::<String>())
 }
 
 fn operation(route: &Route, schemas: &mut BTreeMap<String, Value>) -> Value {
@@ -171,6 +180,7 @@ mod tests {
         #/components/schemas/NewToken
         #/components/schemas/Observation
         #/components/schemas/ObservationPage
+        #/components/schemas/Part
         #/components/schemas/Problem
         #/components/schemas/Promotion
         #/components/schemas/PromotionPage

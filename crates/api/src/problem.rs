@@ -27,8 +27,24 @@ pub struct Problem {
 /// One field of a request that is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// Where it is: a JSON pointer into the body (`/images/gateway`), or the name of a query parameter or header.
+    /// In which part of the request it is; the body where nothing is said.
+    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// Where it is there: a JSON pointer (RFC 6901) such as `/images/gateway` into the body, or such as `/limit` into what is
+    /// named in the other parts.
     pub pointer: String,
     /// What is wrong with it, and what it may hold.
     pub detail: String,
+}
+
+/// A part of a request besides its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The query's parameters.
+    Query,
+    /// The headers.
+    Header,
+    /// The path's variables.
+    Path,
 }

@@ -82,7 +82,7 @@ mod tests {
     fn the_table_says_who_may_do_what() {
         let lines: Vec<String> = ROUTES
             .iter()
-            .map(|route| format!("{:8} {:6} {}", route.role.as_str(), route.method.as_str(), route.path))
+            .map(|route| format!("{:8} {:6} {}", route.role.name(), route.method.as_str(), route.path))
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @"
         viewer   GET    /v1/releases

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use service::Problem;
 use service::identity::{Identity, Role};
+use service::problem::Part;
 use store::{Key, Origin};
 
 use crate::{form, refusal};
@@ -38,10 +39,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let mut given = parts.headers.get_all(api::IDEMPOTENCY_KEY).iter();
         let Some(key) = given.next() else { return Ok(Self(None)) };
         if given.next().is_some() {
-            return Err(refusal::invalid_at(api::IDEMPOTENCY_KEY, "stands here twice"));
+            return Err(refusal::invalid_in(Part::Header, api::IDEMPOTENCY_KEY, "stands here twice"));
         }
         let key = form::idempotency_key(key.to_str().unwrap_or_default());
-        key.map(|key| Self(Some(key))).map_err(|wanted| refusal::invalid_at(api::IDEMPOTENCY_KEY, wanted))
+        key.map(|key| Self(Some(key)))
+            .map_err(|wanted| refusal::invalid_in(Part::Header, api::IDEMPOTENCY_KEY, wanted))
     }
 }
 
@@ -54,12 +56,11 @@ impl IdempotencyKey {
 
 /// Around a route: 403 for whose role does not cover the one that the table names. The gateway has asked the same
 /// table; this is for the day on which it has not.
-pub(crate) async fn need(State(needed): State<api::Role>, request: Request, next: Next) -> Response {
+pub(crate) async fn need(State(needed): State<Role>, request: Request, next: Next) -> Response {
     let Some(identity) = request.extensions().get::<Identity>() else {
         return Problem::internal(Unguarded).into_response();
     };
-    let covered = identity.role.name().parse::<api::Role>().is_ok_and(|role| role.covers(needed));
-    if covered {
+    if identity.role.covers(needed) {
         return next.run(request).await;
     }
     let message = format!("this needs the role `{needed}`, and yours is `{}`", identity.role);

@@ -139,15 +139,16 @@ impl Follower {
         let shutdown = self.shutdown.clone();
         tokio::select! {
             () = shutdown.draining() => None,
-            event = self.event() => Some(event),
+            event = self.event() => event,
         }
     }
 
-    async fn event(&mut self) -> Event {
+    /// The next change; `None` when some before it are forgotten. A client that comes back is told so.
+    async fn event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.batch.pop_front() {
                 self.told = event.id;
-                return told(event);
+                return Some(told(event));
             }
             let told = self.told;
             // The look-out lives as long as the service.
@@ -156,6 +157,7 @@ impl Follower {
             };
             match self.store.events().after(told, BATCH_MAX).await {
                 Ok(events) => self.batch.extend(events),
+                Err(store::Error::Forgotten { .. }) => return None,
                 Err(error) => {
                     tracing::debug!(
                         error = format!("{:#}", anyhow::Error::from(error)),

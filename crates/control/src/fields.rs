@@ -3,7 +3,7 @@
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use serde_json::{Map, Value};
-use service::problem::FieldError;
+use service::problem::{FieldError, pointer};
 use service::{Problem, extract};
 use sha2::{Digest as _, Sha256};
 
@@ -61,7 +61,7 @@ impl Body {
             Value::Object(left) => Ok(Fields { left, faults: Vec::new() }),
             other => {
                 let detail = format!("expected an object, found {}", kind(&other));
-                Err(refusal::invalid(vec![FieldError { pointer: String::new(), detail }]))
+                Err(refusal::invalid(vec![FieldError::body("", detail)]))
             }
         }
     }
@@ -77,7 +77,7 @@ impl Fields {
         match self.left.remove(name) {
             Some(value) => read(value, &pointer("", name), &mut self.faults),
             None => {
-                self.faults.push(FieldError { pointer: pointer("", name), detail: "is missing".to_owned() });
+                self.faults.push(FieldError::body(pointer("", name), "is missing"));
                 None
             }
         }
@@ -101,7 +101,7 @@ impl Fields {
             let flag = value.as_bool();
             if flag.is_none() {
                 let detail = format!("expected `true` or `false`, found {}", kind(&value));
-                faults.push(FieldError { pointer: at.to_owned(), detail });
+                faults.push(FieldError::body(at, detail));
             }
             flag
         };
@@ -111,8 +111,7 @@ impl Fields {
     /// What was read, when nothing is wrong and nothing is left.
     pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Problem> {
         for name in self.left.keys() {
-            let detail = "is not known here".to_owned();
-            self.faults.push(FieldError { pointer: pointer("", name), detail });
+            self.faults.push(FieldError::body(pointer("", name), "is not known here"));
         }
         match read {
             Some(value) if self.faults.is_empty() => Ok(value),
@@ -130,13 +129,8 @@ pub(crate) fn text<T>(
             Value::String(text) => form(text),
             other => Err(format!("expected a text, found {}", kind(other))),
         };
-        read.map_err(|detail| faults.push(FieldError { pointer: at.to_owned(), detail })).ok()
+        read.map_err(|detail| faults.push(FieldError::body(at, detail))).ok()
     }
-}
-
-/// A JSON pointer to a field below another pointer.
-pub(crate) fn pointer(above: &str, name: &str) -> String {
-    format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// What a value is, for people.

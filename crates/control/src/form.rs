@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use service::problem::FieldError;
+use service::problem::{FieldError, pointer};
 use store::releases::Image;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::fields::{kind, pointer, text};
+use crate::fields::{kind, text};
 
 /// As long as a name may be in the schema.
 const NAME_LENGTH_MAX: usize = 63;
@@ -95,7 +95,7 @@ pub(crate) fn image(service: &str, reference: &str) -> Result<Image, String> {
 /// Per service its image.
 pub(crate) fn images(value: Value, at: &str, faults: &mut Vec<FieldError>) -> Option<Vec<Image>> {
     let before = faults.len();
-    let fault = |pointer: &str, detail: String| FieldError { pointer: pointer.to_owned(), detail };
+    let fault = |pointer: &str, detail: String| FieldError::body(pointer, detail);
     let Value::Object(fields) = value else {
         let wanted = "expected an object of services and their images";
         faults.push(fault(at, format!("{wanted}, found {}", kind(&value))));
@@ -120,19 +120,19 @@ pub(crate) fn services(value: Value, at: &str, faults: &mut Vec<FieldError>) -> 
     let before = faults.len();
     let Value::Array(items) = value else {
         let detail = format!("expected an array of names, found {}", kind(&value));
-        faults.push(FieldError { pointer: at.to_owned(), detail });
+        faults.push(FieldError::body(at, detail));
         return None;
     };
     if items.len() > SERVICES_MAX {
         let detail = format!("expected up to {SERVICES_MAX} services");
-        faults.push(FieldError { pointer: at.to_owned(), detail });
+        faults.push(FieldError::body(at, detail));
     }
     let mut names = BTreeSet::new();
     for (position, item) in items.into_iter().enumerate() {
         let here = pointer(at, &position.to_string());
         let Some(service) = text(name)(item, &here, faults) else { continue };
         if !names.insert(service.clone()) {
-            faults.push(FieldError { pointer: here, detail: format!("`{service}` stands here twice") });
+            faults.push(FieldError::body(here, format!("`{service}` stands here twice")));
         }
     }
     (faults.len() == before).then_some(names)

@@ -51,6 +51,7 @@ impl Config {
             acquire_timeout: self.acquire_timeout.0,
             statement_timeout: self.statement_timeout.0,
             lock_timeout: self.lock_timeout.0,
+            traceparent: service::trace::traceparent,
             ..Options::of("slipway-control")
         }
     }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use service::Problem;
-use service::problem::FieldError;
+use service::problem::{FieldError, Part};
 use store::{PageSize, Position};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -48,14 +48,14 @@ impl Asked {
             Some(Ok(limit)) if (1..=api::LIMIT_MAX).contains(&limit) => PageSize::clamped(limit),
             Some(_) => {
                 let detail = format!("expected a whole number from 1 to {}", api::LIMIT_MAX);
-                faults.push(FieldError { pointer: "limit".to_owned(), detail });
+                faults.push(FieldError::named(Part::Query, "limit", detail));
                 PageSize::default()
             }
         };
         let cursor = self.cursor.as_deref().map(decode::<C>);
         if cursor.as_ref().is_some_and(Option::is_none) {
-            let detail = "expected what `next` of a page of this list said".to_owned();
-            faults.push(FieldError { pointer: "cursor".to_owned(), detail });
+            let detail = "expected what `next` of a page of this list said";
+            faults.push(FieldError::named(Part::Query, "cursor", detail));
         }
         (size, cursor.flatten())
     }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use service::Problem;
-use service::problem::FieldError;
+use service::problem::{FieldError, Part};
 use store::environments::PutError;
 use store::observations::ObserveError;
 use store::promotions::Refusal;
@@ -18,9 +18,14 @@ pub(crate) fn invalid(faults: Vec<FieldError>) -> Problem {
     )
 }
 
-/// The same, for one place.
+/// The same, for one field of the body.
 pub(crate) fn invalid_at(pointer: &str, detail: impl Into<String>) -> Problem {
-    invalid(vec![FieldError { pointer: pointer.to_owned(), detail: detail.into() }])
+    invalid(vec![FieldError::body(pointer, detail)])
+}
+
+/// The same, for what is named in another part of the request.
+pub(crate) fn invalid_in(part: Part, name: &str, detail: impl Into<String>) -> Problem {
+    invalid(vec![FieldError::named(part, name, detail)])
 }
 
 /// The answer to a request that the record did not carry out.
@@ -29,10 +34,14 @@ pub(crate) fn of(error: store::Error) -> Problem {
         store::Error::Conflict(text) => Problem::conflict(text),
         store::Error::Invalid(text) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text),
         store::Error::KeyReused => {
-            let detail = "this key was used for another request; use a new one for each".to_owned();
-            let faults = vec![FieldError { pointer: api::IDEMPOTENCY_KEY.to_owned(), detail }];
+            let detail = "this key was used for another request; use a new one for each";
+            let faults = vec![FieldError::named(Part::Header, api::IDEMPOTENCY_KEY, detail)];
             let message = "the `Idempotency-Key` was used for another request";
             with_faults(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", message, faults)
+        }
+        store::Error::Forgotten { .. } => {
+            let message = format!("{error}: read the lists anew, then follow from now on");
+            Problem::new(StatusCode::GONE, "events_forgotten", message)
         }
         error @ (store::Error::Unavailable(_) | store::Error::Contended(_)) => Problem::unavailable(error),
         error => Problem::internal(error),
@@ -44,12 +53,12 @@ pub(crate) fn of_record(error: RecordError) -> Problem {
     match error {
         RecordError::Store(error) => of(error),
         RecordError::Differs(differences) => {
-            let faults = differences.into_iter().map(|difference| FieldError {
-                pointer: format!("/{}", difference.field),
-                detail: match difference.recorded {
+            let faults = differences.into_iter().map(|difference| {
+                let detail = match difference.recorded {
                     Some(recorded) => format!("`{recorded}` is recorded"),
                     None => "nothing is recorded".to_owned(),
-                },
+                };
+                FieldError::body(format!("/{}", difference.field), detail)
             });
             let message = "this version is recorded with other content, and a release never changes";
             with_faults(StatusCode::CONFLICT, "version_taken", message, faults.collect())

@@ -16,7 +16,7 @@ use service::request_id::RequestId;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::authenticate::{Caller, Refusal, role_of};
+use crate::authenticate::{Caller, Refusal};
 use crate::bounded::Bounded;
 
 /// How long an answer of control's is believed: what a revoked token may still do.
@@ -112,7 +112,7 @@ impl ApiTokens {
             StatusCode::OK => {
                 let resolved: ResolvedToken =
                     serde_json::from_slice(&body).map_err(|error| ResolveError::Unreadable(error.into()))?;
-                Ok(Some(Caller { subject: resolved.subject, role: Some(role_of(resolved.role)) }))
+                Ok(Some(Caller { subject: resolved.subject, role: Some(resolved.role) }))
             }
             StatusCode::NOT_FOUND => Ok(None),
             other => Err(ResolveError::Answer(other)),

@@ -58,15 +58,6 @@ pub(crate) enum Refusal {
     UnknownToken,
 }
 
-/// A role of the API's table, as identities name it.
-pub(crate) fn role_of(role: api::Role) -> Role {
-    match role {
-        api::Role::Viewer => Role::Viewer,
-        api::Role::Releaser => Role::Releaser,
-        api::Role::Operator => Role::Operator,
-    }
-}
-
 /// What the `authorization` header shows.
 ///
 /// # Errors

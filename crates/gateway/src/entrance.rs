@@ -20,7 +20,7 @@ use service::shutdown::Shutdown;
 use tokio::time::Instant;
 
 use crate::api_tokens::ApiTokens;
-use crate::authenticate::{Caller, Credentials, Refusal, credentials, forbidden, role_of};
+use crate::authenticate::{Caller, Credentials, Refusal, credentials, forbidden};
 use crate::client_address::{Origin, TrustedProxies};
 use crate::figures::Figures;
 use crate::hygiene::{self, Proxies};
@@ -119,7 +119,7 @@ impl Entrance {
         if let Err(problem) = hygiene::check(&parts) {
             return self.turn_away(origin, problem.into_response());
         }
-        match self.let_in(role_of(route.role), &parts, origin).await {
+        match self.let_in(route.role, &parts, origin).await {
             Ok((identity, decision)) => {
                 let mut response = self.forward(identity, origin, Request::from_parts(parts, body)).await;
                 decision.tell(response.headers_mut());

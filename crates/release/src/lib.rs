@@ -18,6 +18,7 @@ pub mod sbom;
 #[cfg(feature = "sign")]
 pub mod sign;
 pub mod signature;
+pub mod tls;
 pub mod verify;
 
 pub use credentials::{Credentials, Logins};

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use crate::body::BodyError;
-use crate::problem::Problem;
+use crate::problem::{self, FieldError, Part, Problem};
 
 /// A JSON body: 415 without its content type, 400 when it is no JSON, 422 with the field when it is another shape.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::invalid("query", rejection.body_text().to_lowercase())),
+            Err(rejection) => Err(unreadable(&rejection.body_text())),
         }
     }
 }
@@ -93,8 +93,23 @@ fn refuse(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
         Segment::Unknown => "?".to_owned(),
     });
     let path = path.chain(missing.map(ToOwned::to_owned));
-    let pointer: String = path.map(|it| format!("/{}", it.replace('~', "~0").replace('/', "~1"))).collect();
+    let pointer = path.fold(String::new(), |above, name| problem::pointer(&above, &name));
     Problem::invalid(pointer, message)
+}
+
+/// A query that is another one than the route takes.
+fn unreadable(rejection: &str) -> Problem {
+    let why = rejection.strip_prefix("Failed to deserialize query string: ").unwrap_or(rejection);
+    // A name that is unknown, missing or there twice is the first that stands in backticks.
+    let name = why.split('`').nth(1).filter(|_| why.contains(" field `"));
+    // What stands before it is the place, which the pointer says.
+    let why = name.and_then(|name| why.strip_prefix(name)?.strip_prefix(": ")).unwrap_or(why);
+    let fault = match name {
+        Some(name) => FieldError::named(Part::Query, name, why),
+        None => FieldError { part: Part::Query, pointer: String::new(), detail: why.to_owned() },
+    };
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why);
+    Problem { errors: vec![fault], ..problem }
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

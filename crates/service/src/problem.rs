@@ -27,10 +27,26 @@ pub struct Problem {
 /// A field of a request that is at fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Where it is: a JSON pointer into the body (`/images/gateway`), or the name of a query parameter or header.
+    /// In which part of the request it is.
+    pub part: Part,
+    /// Where it is there: a JSON pointer (RFC 6901) such as `/images/gateway` into the body, or such as `/limit` into what is
+    /// named in the other parts.
     pub pointer: String,
     /// What is wrong with it, and what it may hold.
     pub detail: String,
+}
+
+/// A part of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The body.
+    Body,
+    /// The query's parameters.
+    Query,
+    /// The headers.
+    Header,
+    /// The path's variables.
+    Path,
 }
 
 /// The media type of a problem.
@@ -50,16 +66,16 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    /// 422: the request is well-formed, but the field that `pointer` names holds what cannot be accepted.
+    /// 422: the request is well-formed, but the field of the body that `pointer` names holds what cannot be accepted.
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail.clone()).at(pointer, detail)
     }
 
-    /// The same problem, with one more field that is at fault.
+    /// The same problem, with one more field of the body that is at fault.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        self.errors.push(FieldError::body(pointer, detail));
         self
     }
 
@@ -105,11 +121,46 @@ impl Problem {
             "request_id": request_id.as_str(),
         });
         if !self.errors.is_empty() {
-            let error = |it: &FieldError| serde_json::json!({ "pointer": it.pointer, "detail": it.detail });
+            let error = |it: &FieldError| {
+                let mut error = serde_json::json!({ "pointer": it.pointer, "detail": it.detail });
+                if let Some(part) = it.part.name() {
+                    error["in"] = part.into();
+                }
+                error
+            };
             body["errors"] = self.errors.iter().map(error).collect();
         }
         body.to_string()
     }
+}
+
+impl FieldError {
+    /// A field of the body, by its JSON pointer.
+    pub fn body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { part: Part::Body, pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// What is named in another part of the request.
+    pub fn named(part: Part, name: &str, detail: impl Into<String>) -> Self {
+        Self { part, pointer: pointer("", name), detail: detail.into() }
+    }
+}
+
+impl Part {
+    /// How it is told; the body goes without saying.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Body => None,
+            Self::Query => Some("query"),
+            Self::Header => Some("header"),
+            Self::Path => Some("path"),
+        }
+    }
+}
+
+/// A JSON pointer (RFC 6901) to a field below another pointer.
+pub fn pointer(above: &str, name: &str) -> String {
+    format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 impl IntoResponse for Problem {

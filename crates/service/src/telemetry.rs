@@ -28,7 +28,8 @@ pub fn init(service: &'static str, version: &'static str, filter: &LogFilter) {
 /// As [`init`], and follows spans.
 pub(crate) fn init_with(spans: SpanLayer, service: &'static str, version: &'static str, filter: &LogFilter) {
     let lines = lines(Line { service, version }, filter, io::stderr);
-    start(Registry::default().with(lines).with(spans.with_filter(filter_fn(SpanLayer::wants))));
+    let wanted = filter_fn(spans.wants());
+    start(Registry::default().with(lines).with(spans.with_filter(wanted)));
 }
 
 fn start(subscriber: impl Subscriber + Send + Sync) {

@@ -4,6 +4,7 @@
 
 mod binary;
 mod fake;
+pub mod figures;
 mod identity;
 
 use axum::Router;

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::database::Database;
+use crate::database::{Connection, Database};
 use crate::{Error, Origin, Page, PageSize};
 
 /// Something that was done, before it is recorded.
@@ -109,7 +108,7 @@ impl<'a> Audit<'a> {
             filter.until,
             size.probe(),
         )
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut connection)
         .await?;
         Ok(Page::cut(entries, size, |entry| entry.id))
     }
@@ -117,7 +116,7 @@ impl<'a> Audit<'a> {
 
 /// Adds an entry in the transaction of what it tells.
 pub(crate) async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     entry: &NewEntry,
     origin: &Origin,
 ) -> Result<i64, Error> {

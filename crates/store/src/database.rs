@@ -1,14 +1,17 @@
 //! The connections to the database: how many, how long each wait may take, and what waiting costs.
 
+mod connection;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::Error;
+
+pub(crate) use connection::Connection;
 
 /// How a process uses the database.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// Hears of every wait for a connection.
     pub observer: Option<Observer>,
+    /// Says in which span of a trace the caller is, as a `traceparent`: it is kept with the work that a change causes.
+    pub traceparent: fn() -> Option<String>,
 }
 
 /// Hears how long each wait for a connection took, and whether there was one in the end.
@@ -57,6 +62,7 @@ pub struct PoolState {
 pub(crate) struct Database {
     pool: PgPool,
     observer: Option<Observer>,
+    traceparent: fn() -> Option<String>,
 }
 
 impl Options {
@@ -69,6 +75,7 @@ impl Options {
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
             observer: None,
+            traceparent: || None,
         }
     }
 }
@@ -76,7 +83,7 @@ impl Options {
 impl Database {
     /// A pool that connects at the first query.
     pub(crate) fn open(url: &str, options: Options) -> Result<Self, Error> {
-        let Options { application, connections_max, acquire_timeout, observer, .. } = options;
+        let Options { application, connections_max, acquire_timeout, observer, traceparent, .. } = options;
         let connect: PgConnectOptions = url.parse().map_err(Error::from_url)?;
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
         let connect = connect.application_name(application).options([
@@ -89,7 +96,7 @@ impl Database {
             .max_connections(connections_max)
             .acquire_timeout(acquire_timeout)
             .connect_lazy_with(connect);
-        Ok(Self { pool, observer })
+        Ok(Self { pool, observer, traceparent })
     }
 
     /// Where it is: host, port and name.
@@ -110,19 +117,19 @@ impl Database {
     }
 
     /// A connection for some queries.
-    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
+    pub(crate) async fn acquire(&self) -> Result<Connection, Error> {
         let asked = Instant::now();
         let acquired = self.pool.acquire().await;
         self.tell(asked, &acquired);
-        Ok(acquired?)
+        Ok(Connection::plain(acquired?, self.traceparent))
     }
 
     /// A transaction.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
+    pub(crate) async fn begin(&self) -> Result<Connection, Error> {
         let asked = Instant::now();
         let begun = self.pool.begin().await;
         self.tell(asked, &begun);
-        Ok(begun?)
+        Ok(Connection::transaction(begun?, self.traceparent))
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -122,7 +122,7 @@ impl<'a> Environments<'a> {
             before,
             size.probe(),
         )
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut connection)
         .await?;
         Ok(Some(Page::cut(desired, size, |desired| desired.generation)))
     }

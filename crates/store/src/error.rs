@@ -18,6 +18,12 @@ pub enum Error {
     /// The key was used for another request; see [`crate::Key`].
     #[error("this key was used for another request")]
     KeyReused,
+    /// Who follows events stands before some that are forgotten.
+    #[error("the events up to `{up_to}` are forgotten")]
+    Forgotten {
+        /// The last of them.
+        up_to: i64,
+    },
     /// Others wanted the same at the same time, or the database was too slow; it may go better later.
     #[error("the database could not do it in time beside what others asked for")]
     Contended(#[source] sqlx::Error),

@@ -1,7 +1,6 @@
 //! Keys under which a request makes its change once, however often it is sent.
 
-use sqlx::PgConnection;
-
+use crate::database::{Connection, Database};
 use crate::{Error, Origin};
 
 /// A key, and which request was sent under it.
@@ -33,12 +32,39 @@ pub struct Made<T> {
     pub novelty: Novelty,
 }
 
+/// The keys; see [`crate::Store::idempotency_keys`].
+#[derive(Debug)]
+pub struct Keys<'a> {
+    database: &'a Database,
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) fn new(database: &'a Database) -> Self {
+        Self { database }
+    }
+
+    /// Forgets the oldest keys, at most `limit`, as far as they are older than so many days, and than the day that the
+    /// schema keeps them in any case. Returns how many these were.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn forget(&self, keep_days: u16, limit: u32) -> Result<u64, Error> {
+        let mut connection = self.database.acquire().await?;
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let forgotten =
+            sqlx::query_scalar!("SELECT forget_idempotency_keys($1, $2)", i32::from(keep_days), limit)
+                .fetch_one(&mut connection)
+                .await?;
+        Ok(forgotten.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0))
+    }
+}
+
 /// Takes the key for what is about to be made. A second request under the same key waits here until the first has
 /// come to its end; then it is told what that one made, or takes the key itself because that one made nothing.
 ///
 /// Returns what was made under the key before.
 pub(crate) async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     key: Option<&Key>,
     subject: &str,
     origin: &Origin,

@@ -3,6 +3,7 @@
 //! A lease carries a fencing token. Whatever its holder wants to write is refused once a later lease exists,
 //! so a worker that was thought dead and wakes up changes nothing.
 
+mod dead;
 mod kinds;
 mod lease;
 mod operate;
@@ -10,11 +11,11 @@ mod operate;
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::database::{Connection, Database};
 
 use operate::JobRow;
 
@@ -40,6 +41,8 @@ pub struct NewJob {
     pub payload: Value,
     /// The request that caused it.
     pub request_id: Option<String>,
+    /// In which span it was caused; without it, in the one in which it is added.
+    pub traceparent: Option<String>,
     /// How long it waits before it may be taken.
     pub delay: Duration,
     /// How often it is tried.
@@ -89,7 +92,7 @@ pub struct Job {
 /// The jobs; see [`crate::Store::jobs`].
 #[derive(Debug)]
 pub struct Jobs<'a> {
-    pool: &'a PgPool,
+    database: &'a Database,
 }
 
 impl NewJob {
@@ -99,6 +102,7 @@ impl NewJob {
             kind: kind.into(),
             payload,
             request_id: None,
+            traceparent: None,
             delay: Duration::ZERO,
             max_attempts: DEFAULT_MAX_ATTEMPTS,
         }
@@ -106,8 +110,8 @@ impl NewJob {
 }
 
 impl<'a> Jobs<'a> {
-    pub(crate) fn new(pool: &'a PgPool) -> Self {
-        Self { pool }
+    pub(crate) fn new(database: &'a Database) -> Self {
+        Self { database }
     }
 
     /// Adds a job and returns its identifier.
@@ -115,7 +119,7 @@ impl<'a> Jobs<'a> {
     /// # Errors
     /// The job breaks the schema's rules, or the database fails.
     pub async fn enqueue(&self, job: &NewJob) -> Result<Uuid, Error> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.database.acquire().await?;
         insert(&mut connection, job).await
     }
 
@@ -124,6 +128,7 @@ impl<'a> Jobs<'a> {
     /// # Errors
     /// The database fails.
     pub async fn get(&self, id: Uuid) -> Result<Option<Job>, Error> {
+        let mut connection = self.database.acquire().await?;
         let row = sqlx::query_as!(
             JobRow,
             r#"SELECT id, kind, payload, request_id, created_at, attempts, max_attempts, lease_holder, run_after,
@@ -131,25 +136,9 @@ impl<'a> Jobs<'a> {
                FROM jobs WHERE id = $1"#,
             id,
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(&mut connection)
         .await?;
         Ok(row.map(Job::from))
-    }
-
-    /// Gives up jobs whose last attempt ended with a lease that ran out, and returns how many these were.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn give_up_exhausted(&self) -> Result<u64, Error> {
-        let given_up = sqlx::query!(
-            "UPDATE jobs
-             SET finished_at = now(), outcome = 'failed', lease_holder = NULL, lease_expires_at = NULL,
-                 last_error = 'the lease of `' || lease_holder || '` ran out on the last attempt'
-             WHERE finished_at IS NULL AND attempts >= max_attempts AND lease_expires_at <= now()",
-        )
-        .execute(self.pool)
-        .await?;
-        Ok(given_up.rows_affected())
     }
 }
 
@@ -161,17 +150,18 @@ impl Outcome {
 }
 
 /// Adds a job in the transaction of what causes it.
-pub(crate) async fn insert(connection: &mut PgConnection, job: &NewJob) -> Result<Uuid, Error> {
+pub(crate) async fn insert(connection: &mut Connection, job: &NewJob) -> Result<Uuid, Error> {
     let id = Uuid::now_v7();
     sqlx::query!(
-        "INSERT INTO jobs (id, kind, payload, request_id, run_after, max_attempts)
-         VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6)",
+        "INSERT INTO jobs (id, kind, payload, request_id, run_after, max_attempts, traceparent)
+         VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6, $7)",
         id,
         job.kind,
         job.payload,
         job.request_id,
         job.delay.as_secs_f64(),
         i32::from(job.max_attempts),
+        job.traceparent.clone().or_else(|| connection.traceparent()),
     )
     .execute(connection)
     .await?;

@@ -17,8 +17,6 @@ pub mod releases;
 mod retry;
 pub mod tokens;
 
-use std::time::Duration;
-
 use serde_json::Value;
 use sqlx::migrate::Migrator;
 
@@ -26,7 +24,7 @@ use database::Database;
 
 pub use database::{Acquired, Observer, Options, PoolState};
 pub use error::Error;
-pub use idempotency::{Key, Made, Novelty};
+pub use idempotency::{Key, Keys, Made, Novelty};
 pub use page::{Page, PageSize, Position};
 
 /// Every migration as it stood when this was built.
@@ -37,9 +35,6 @@ pub const PRODUCTION_LEDGER: &str = include_str!("../../../migrations/applied.to
 
 /// What the server's own lists call a process that does not say its name.
 const APPLICATION: &str = "slipway";
-
-/// How long a statement may take that no client waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The record. Cheap to clone: clones share their connections.
 #[derive(Clone, Debug)]
@@ -75,21 +70,6 @@ impl Store {
         Self::open(url, Options::of(APPLICATION))
     }
 
-    /// As [`Store::connect_lazily`], with as many connections as the caller uses at the same time, for work that no client
-    /// waits for: its statements may take longer.
-    ///
-    /// # Errors
-    /// The URL is malformed.
-    pub fn connect_lazily_with(url: &str, connections: u32) -> Result<Self, Error> {
-        let patient = Options {
-            statement_timeout: PATIENCE,
-            lock_timeout: PATIENCE,
-            connections_max: connections,
-            ..Options::of(APPLICATION)
-        };
-        Self::open(url, patient)
-    }
-
     /// As [`Store::connect_lazily`], for a process that says how it uses the database.
     ///
     /// # Errors
@@ -109,7 +89,7 @@ impl Store {
     /// It gives none.
     pub async fn ping(&self) -> Result<(), Error> {
         let mut connection = self.database.acquire().await?;
-        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&mut *connection).await?;
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&mut connection).await?;
         Ok(())
     }
 
@@ -152,6 +132,11 @@ impl Store {
         observations::Observations::new(&self.database)
     }
 
+    /// Keys under which a request makes its change once.
+    pub fn idempotency_keys(&self) -> idempotency::Keys<'_> {
+        idempotency::Keys::new(&self.database)
+    }
+
     /// API tokens of machines.
     pub fn tokens(&self) -> tokens::Tokens<'_> {
         tokens::Tokens::new(&self.database)
@@ -169,12 +154,12 @@ impl Store {
 
     /// Work that is done once, by whoever holds its lease.
     pub fn jobs(&self) -> jobs::Jobs<'_> {
-        jobs::Jobs::new(self.database.pool())
+        jobs::Jobs::new(&self.database)
     }
 
     /// Events to tell the outside world.
     pub fn outbox(&self) -> outbox::Outbox<'_> {
-        outbox::Outbox::new(self.database.pool())
+        outbox::Outbox::new(&self.database)
     }
 }
 

@@ -1,12 +1,12 @@
 //! What was seen to run in environments: the proof that a later environment asks for.
 
 use serde_json::json;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::change::{Audience, Change, Fact};
-use crate::database::Database;
+use crate::change::Change;
+use crate::database::{Connection, Database};
+use crate::events::{Fact, Kind};
 use crate::retry::{Lost, retried};
 use crate::{
     Error, Key, Made, Novelty, Origin, Page, PageSize, Position, environments, idempotency, object,
@@ -136,7 +136,7 @@ impl<'a> Observations<'a> {
             ("healthy", json!(new.healthy)),
         ]);
         let subject = format!("environment/{}", environment.id);
-        change.tell(Fact { name: "environment.observed", subject, details }, Audience::Followers);
+        change.tell(Fact { kind: Kind::EnvironmentObserved, subject, details });
         change.commit().await?;
         let value = Observation {
             id,
@@ -177,7 +177,7 @@ impl<'a> Observations<'a> {
             before.map(|position| position.id),
             size.probe(),
         )
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut connection)
         .await?;
         let position = |item: &Observation| Position { at: item.observed_at, id: item.id };
         Ok(Some(Page::cut(observations, size, position)))
@@ -198,7 +198,7 @@ impl From<sqlx::Error> for ObserveError {
 
 /// What the newest observation of a release in an environment says: its identifier, and whether it was healthy.
 pub(crate) async fn newest(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     environment_id: Uuid,
     release_id: Uuid,
 ) -> Result<Option<(Uuid, bool)>, Error> {
@@ -215,7 +215,7 @@ pub(crate) async fn newest(
     Ok(row.map(|row| (row.id, row.healthy)))
 }
 
-async fn get(connection: &mut PgConnection, id: &str) -> Result<Option<Observation>, Error> {
+async fn get(connection: &mut Connection, id: &str) -> Result<Option<Observation>, Error> {
     let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
     let observation = sqlx::query_as!(
         Observation,

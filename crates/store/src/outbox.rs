@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
-use crate::Error;
+use crate::database::{Connection, Database};
+use crate::events::Fact;
 use crate::jobs::{self, NewJob};
+use crate::{Error, Origin};
 
 /// Something that happened and that others want to hear of.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,10 @@ pub struct Event {
     pub request_id: Option<String>,
     /// When it happened, by the database's clock.
     pub created_at: OffsetDateTime,
+    /// The number under which followers of events hear of it, where they do.
+    pub event_id: Option<i64>,
+    /// In which span it was caused.
+    pub traceparent: Option<String>,
 }
 
 /// How many events wait, and how long the oldest one has.
@@ -47,12 +52,12 @@ pub struct Waiting {
 /// The outbox; see [`crate::Store::outbox`].
 #[derive(Debug)]
 pub struct Outbox<'a> {
-    pool: &'a PgPool,
+    database: &'a Database,
 }
 
 impl<'a> Outbox<'a> {
-    pub(crate) fn new(pool: &'a PgPool) -> Self {
-        Self { pool }
+    pub(crate) fn new(database: &'a Database) -> Self {
+        Self { database }
     }
 
     /// Adds an event and returns its number.
@@ -60,8 +65,8 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// The event breaks the outbox's rules, or the database fails.
     pub async fn enqueue(&self, event: &NewEvent) -> Result<i64, Error> {
-        let mut connection = self.pool.acquire().await?;
-        insert(&mut connection, event).await
+        let mut connection = self.database.acquire().await?;
+        insert(&mut connection, event, None).await
     }
 
     /// Events that are not handed over yet, the oldest first; at most `limit`.
@@ -69,16 +74,17 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// The database fails.
     pub async fn waiting(&self, limit: u32) -> Result<Vec<Event>, Error> {
+        let mut connection = self.database.acquire().await?;
         let events = sqlx::query_as!(
             Event,
-            "SELECT id, event, payload, request_id, created_at
+            "SELECT id, event, payload, request_id, created_at, event_id, traceparent
              FROM webhook_outbox
              WHERE delivered_at IS NULL
              ORDER BY next_attempt_at, id
              LIMIT $1",
             i64::from(limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(&mut connection)
         .await?;
         Ok(events)
     }
@@ -93,10 +99,10 @@ impl<'a> Outbox<'a> {
         limit: u32,
         jobs_of: impl Fn(&Event) -> Vec<NewJob> + Send + Sync,
     ) -> Result<usize, Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let events = sqlx::query_as!(
             Event,
-            "SELECT id, event, payload, request_id, created_at
+            "SELECT id, event, payload, request_id, created_at, event_id, traceparent
              FROM webhook_outbox
              WHERE delivered_at IS NULL
              ORDER BY next_attempt_at, id
@@ -104,14 +110,14 @@ impl<'a> Outbox<'a> {
              FOR UPDATE SKIP LOCKED",
             i64::from(limit),
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         for job in events.iter().flat_map(&jobs_of) {
             jobs::insert(&mut transaction, &job).await?;
         }
         let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
         sqlx::query!("UPDATE webhook_outbox SET delivered_at = now() WHERE id = ANY($1)", &ids)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
         Ok(events.len())
@@ -122,13 +128,14 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// The database fails.
     pub async fn figures(&self) -> Result<Waiting, Error> {
+        let mut connection = self.database.acquire().await?;
         let waiting = sqlx::query_as!(
             Waiting,
             r#"SELECT count(*) AS "events!",
                       COALESCE(EXTRACT(EPOCH FROM now() - min(created_at)), 0)::float8 AS "oldest_age_s!"
                FROM webhook_outbox WHERE delivered_at IS NULL"#,
         )
-        .fetch_one(self.pool)
+        .fetch_one(&mut connection)
         .await?;
         Ok(waiting)
     }
@@ -138,6 +145,7 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// The database fails.
     pub async fn sweep(&self, keep: Duration, limit: u32) -> Result<u64, Error> {
+        let mut connection = self.database.acquire().await?;
         let swept = sqlx::query!(
             "DELETE FROM webhook_outbox WHERE id IN (
                  SELECT id FROM webhook_outbox
@@ -148,19 +156,38 @@ impl<'a> Outbox<'a> {
             keep.as_secs_f64(),
             i64::from(limit),
         )
-        .execute(self.pool)
+        .execute(&mut connection)
         .await?;
         Ok(swept.rows_affected())
     }
 }
 
-/// Adds an event in the transaction of what it tells.
-pub(crate) async fn insert(connection: &mut PgConnection, event: &NewEvent) -> Result<i64, Error> {
+/// Adds what was done to what the outside world is told, under the event's number.
+pub(crate) async fn tell(
+    connection: &mut Connection,
+    fact: &Fact,
+    event_id: i64,
+    origin: &Origin,
+) -> Result<(), Error> {
+    let event = NewEvent {
+        event: fact.kind.name().to_owned(),
+        payload: fact.details.clone(),
+        request_id: origin.request_id.clone(),
+    };
+    insert(connection, &event, Some(event_id)).await?;
+    Ok(())
+}
+
+async fn insert(connection: &mut Connection, event: &NewEvent, event_id: Option<i64>) -> Result<i64, Error> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO webhook_outbox (event, payload, request_id) VALUES ($1, $2, $3) RETURNING id",
+        "INSERT INTO webhook_outbox (event, payload, request_id, event_id, traceparent)
+         VALUES ($1, $2, $3, $4, $5)
+         RETURNING id",
         event.event,
         event.payload,
         event.request_id,
+        event_id,
+        connection.traceparent(),
     )
     .fetch_one(connection)
     .await?;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::change::{Audience, Change, Fact};
-use crate::database::Database;
+use crate::change::Change;
+use crate::database::{Connection, Database};
+use crate::events::{Fact, Kind};
 use crate::idempotency;
 use crate::jobs::{self, NewJob, VerifyRelease};
 use crate::retry::{Lost, retried};
@@ -189,7 +189,7 @@ impl<'a> Releases<'a> {
             before.map(|position| position.id),
             size.probe(),
         )
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut connection)
         .await?;
         let Page { items, next } =
             Page::cut(heads, size, |head| Position { at: head.recorded_at, id: head.id });
@@ -253,7 +253,7 @@ fn by_service(images: &[Image]) -> BTreeMap<&str, String> {
     images.iter().map(|image| (image.service.as_str(), image.reference())).collect()
 }
 
-async fn find(connection: &mut PgConnection, sought: Sought<'_>) -> Result<Option<Release>, Error> {
+async fn find(connection: &mut Connection, sought: Sought<'_>) -> Result<Option<Release>, Error> {
     let (id, version) = match sought {
         Sought::Id(id) => (Some(id), None),
         Sought::Version(version) => (None, Some(version)),
@@ -270,7 +270,7 @@ async fn find(connection: &mut PgConnection, sought: Sought<'_>) -> Result<Optio
     Ok(with_images(connection, head.into_iter().collect()).await?.pop())
 }
 
-async fn with_images(connection: &mut PgConnection, heads: Vec<Head>) -> Result<Vec<Release>, Error> {
+async fn with_images(connection: &mut Connection, heads: Vec<Head>) -> Result<Vec<Release>, Error> {
     let ids: Vec<Uuid> = heads.iter().map(|head| head.id).collect();
     let rows = sqlx::query!(
         "SELECT release_id, service, repository, digest
@@ -337,7 +337,7 @@ async fn insert(change: &mut Change<'_>, new: &NewRelease) -> Result<Option<Rele
     }))
 }
 
-async fn insert_images(connection: &mut PgConnection, release: Uuid, images: &[Image]) -> Result<(), Error> {
+async fn insert_images(connection: &mut Connection, release: Uuid, images: &[Image]) -> Result<(), Error> {
     let column = |value: fn(&Image) -> &String| images.iter().map(value).cloned().collect::<Vec<String>>();
     sqlx::query!(
         "INSERT INTO release_images (release_id, service, repository, digest)
@@ -364,7 +364,7 @@ async fn announce(change: &mut Change<'_>, release: &Release) -> Result<(), Erro
         ("evidence", json!(release.evidence)),
     ]);
     let subject = format!("release/{}", release.id);
-    change.tell(Fact { name: "release.recorded", subject, details }, Audience::World);
+    change.tell(Fact { kind: Kind::ReleaseRecorded, subject, details });
     let request_id = change.origin().request_id.clone();
     let job = NewJob { request_id, ..VerifyRelease { release_id: release.id }.job() };
     jobs::insert(change.connection(), &job).await?;

@@ -1,12 +1,12 @@
 //! API tokens of machines: made, listed, revoked, and told what they are worth. The token itself never gets here.
 
 use serde_json::json;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::change::{Audience, Change, Fact};
-use crate::database::Database;
+use crate::change::Change;
+use crate::database::{Connection, Database};
+use crate::events::{Fact, Kind};
 use crate::promotions::MACHINE;
 use crate::retry::retried;
 use crate::{Error, Origin, Page, PageSize, Position, object};
@@ -85,7 +85,7 @@ impl<'a> Tokens<'a> {
         )
         .fetch_one(change.connection())
         .await?;
-        tell(&mut change, "token.created", &token);
+        tell(&mut change, Kind::TokenCreated, &token);
         change.commit().await?;
         Ok(token)
     }
@@ -111,7 +111,7 @@ impl<'a> Tokens<'a> {
         .fetch_optional(change.connection())
         .await?;
         let Some(revoked) = revoked else { return get(change.connection(), id).await };
-        tell(&mut change, "token.revoked", &revoked);
+        tell(&mut change, Kind::TokenRevoked, &revoked);
         change.commit().await?;
         Ok(Some(revoked))
     }
@@ -137,7 +137,7 @@ impl<'a> Tokens<'a> {
             before.map(|position| position.id),
             size.probe(),
         )
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut connection)
         .await?;
         Ok(Page::cut(tokens, size, |token| Position { at: token.created_at, id: token.id }))
     }
@@ -155,7 +155,7 @@ impl<'a> Tokens<'a> {
              WHERE secret_sha256 = $1 AND revoked_at IS NULL AND expires_at > now()",
             &secret_sha256[..],
         )
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut connection)
         .await?;
         let Some(token) = token else { return Ok(None) };
         sqlx::query!(
@@ -165,7 +165,7 @@ impl<'a> Tokens<'a> {
             token.id,
             f64::from(USE_IS_NOTED_EVERY_S),
         )
-        .execute(&mut *connection)
+        .execute(&mut connection)
         .await?;
         Ok(Some(token))
     }
@@ -186,14 +186,14 @@ impl std::fmt::Debug for NewToken {
 }
 
 /// Who made the token of that name.
-pub(crate) async fn maker(connection: &mut PgConnection, name: &str) -> Result<Option<String>, Error> {
+pub(crate) async fn maker(connection: &mut Connection, name: &str) -> Result<Option<String>, Error> {
     let maker = sqlx::query_scalar!("SELECT created_by FROM api_tokens WHERE name = $1", name)
         .fetch_optional(connection)
         .await?;
     Ok(maker)
 }
 
-async fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Token>, Error> {
+async fn get(connection: &mut Connection, id: Uuid) -> Result<Option<Token>, Error> {
     let token = sqlx::query_as!(
         Token,
         "SELECT id, name, role, created_by, created_at, expires_at, last_used_at, revoked_at, revoked_by
@@ -205,12 +205,12 @@ async fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Token>, E
     Ok(token)
 }
 
-fn tell(change: &mut Change<'_>, name: &'static str, token: &Token) {
+fn tell(change: &mut Change<'_>, kind: Kind, token: &Token) {
     let details = object([
         ("token_id", json!(token.id)),
         ("name", json!(token.name)),
         ("role", json!(token.role)),
         ("expires_at", json!(token.expires_at.unix_timestamp())),
     ]);
-    change.tell(Fact { name, subject: format!("token/{}", token.id), details }, Audience::Followers);
+    change.tell(Fact { kind, subject: format!("token/{}", token.id), details });
 }

@@ -7,12 +7,13 @@
 
 use std::env;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use service::settings::{DatabaseUrl, Reader, Settings as _};
 use store::jobs::{Filter, Job, State};
-use store::{Origin, Store};
+use store::{Options, Origin, Store};
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
@@ -23,6 +24,8 @@ pub(crate) const JOBS: service::Subcommand = service::Subcommand {
     run,
 };
 
+/// How long a statement may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Something asked for is not there, or could not be done.
 const FAILED: u8 = 1;
 /// Wrong usage or configuration.
@@ -120,7 +123,14 @@ fn run(arguments: &[String]) -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn act(config: &Config, action: Action) -> anyhow::Result<()> {
-    let store = Store::connect_lazily_with(config.database.expose(), 1)?;
+    // Nobody waits but who typed it: a statement over many jobs may take its time.
+    let patient = Options {
+        connections_max: 1,
+        statement_timeout: PATIENCE,
+        lock_timeout: PATIENCE,
+        ..Options::of("slipway-worker-jobs")
+    };
+    let store = Store::open(config.database.expose(), patient)?;
     let jobs = store.jobs();
     match action {
         Action::List { state, kind, limit } => list(&jobs.list(&Filter { state, kind }, limit).await?),

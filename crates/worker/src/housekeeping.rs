@@ -9,6 +9,7 @@ use store::outbox::Event;
 use time::format_description::well_known::Rfc3339;
 use tracing::{info, warn};
 
+use crate::Days;
 use crate::jobs::Tools;
 use crate::receivers::Receivers;
 
@@ -44,8 +45,19 @@ pub(crate) async fn count(tools: Arc<Tools>, shutdown: Shutdown) {
     }
 }
 
-/// Clears away what was done longer than `keep` ago, until the service drains. Dead jobs stay.
-pub(crate) async fn sweep(tools: Arc<Tools>, keep: Duration, shutdown: Shutdown) {
+/// How long what is over is kept. Dead jobs stay, and so does the record itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    /// Jobs that are done, and what was handed over of the outbox.
+    pub(crate) work: Days,
+    /// Events that can be followed.
+    pub(crate) events: Days,
+    /// Idempotency keys.
+    pub(crate) keys: Days,
+}
+
+/// Clears away what is over for longer than it is kept, until the service drains.
+pub(crate) async fn sweep(tools: Arc<Tools>, keep: Keep, shutdown: Shutdown) {
     while !shutdown.is_draining() {
         match swept(&tools, keep, &shutdown).await {
             Ok(0) => {}
@@ -56,13 +68,16 @@ pub(crate) async fn sweep(tools: Arc<Tools>, keep: Duration, shutdown: Shutdown)
     }
 }
 
-async fn swept(tools: &Tools, keep: Duration, shutdown: &Shutdown) -> Result<u64, store::Error> {
+async fn swept(tools: &Tools, keep: Keep, shutdown: &Shutdown) -> Result<u64, store::Error> {
+    let (store, work) = (&tools.store, keep.work.duration());
     let mut rows = 0;
     while !shutdown.is_draining() {
-        let jobs = tools.store.jobs().sweep(keep, SWEEP_BATCH).await?;
-        let events = tools.store.outbox().sweep(keep, SWEEP_BATCH).await?;
-        rows += jobs + events;
-        if jobs + events == 0 {
+        let swept = store.jobs().sweep(work, SWEEP_BATCH).await?
+            + store.outbox().sweep(work, SWEEP_BATCH).await?
+            + store.events().forget(keep.events.count(), SWEEP_BATCH).await?
+            + store.idempotency_keys().forget(keep.keys.count(), SWEEP_BATCH).await?;
+        rows += swept;
+        if swept == 0 {
             break;
         }
     }
@@ -73,12 +88,13 @@ fn deliveries(receivers: &Receivers, event: &Event) -> Vec<NewJob> {
     let job = |receiver: &str| {
         let webhook = DeliverWebhook {
             receiver: receiver.to_owned(),
-            event_id: event.id,
+            // What was put there for nobody to follow has only the outbox's own number.
+            event_id: event.event_id.unwrap_or(event.id),
             event: event.event.clone(),
             occurred_at: event.created_at.format(&Rfc3339).unwrap_or_default(),
             data: event.payload.clone(),
         };
-        webhook.job(event.request_id.clone())
+        webhook.job(event.request_id.clone(), event.traceparent.clone())
     };
     receivers.of(&event.event).map(|receiver| job(&receiver.name)).collect()
 }

@@ -20,6 +20,7 @@ use store::{Options, Store};
 use uuid::Uuid;
 
 use figures::Figures;
+use housekeeping::Keep;
 use jobs::Tools;
 use receivers::Receivers;
 use registries::{Account, Insecure, Keys, Registries};
@@ -51,6 +52,10 @@ service::settings! {
         finish: Seconds = "WORKER_FINISH_S", default "5";
         /// How long jobs that are done and events that were handed over are kept; dead jobs stay until someone decides.
         keep: Days = "WORKER_KEEP_DAYS", default "30";
+        /// How long events can be followed (`/v1/events`). The audit record stays.
+        keep_events: EventDays = "WORKER_KEEP_EVENTS_DAYS", default "90";
+        /// How long a request that is sent again under its `Idempotency-Key` is answered as before.
+        keep_keys: Days = "WORKER_KEEP_KEYS_DAYS", default "30";
         /// Who is told of events; without it, nobody.
         receivers: Option<Receivers> = "WEBHOOKS_FILE";
         /// Whose signatures of releases count; without it, no release is called verified.
@@ -70,9 +75,13 @@ struct Hands(u8);
 #[derive(Clone, Copy, Debug)]
 struct LeaseTime(Duration);
 
+/// How long events are kept: the schema keeps them for a week in any case.
+#[derive(Clone, Copy, Debug)]
+struct EventDays(Days);
+
 /// How long something is kept.
 #[derive(Clone, Copy, Debug)]
-struct Days(Duration);
+struct Days(u16);
 
 fn main() -> ExitCode {
     let defaults = &[("LISTEN", "0.0.0.0:8002"), ("ADMIN_LISTEN", "0.0.0.0:9002")];
@@ -87,6 +96,7 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
         acquire_timeout: config.acquire_timeout.0,
         statement_timeout: config.statement_timeout.0,
         lock_timeout: config.lock_timeout.0,
+        traceparent: service::trace::traceparent,
         ..Options::of("slipway-worker")
     };
     let store = Store::open(config.database.expose(), options.counted(&parts.metrics))?;
@@ -131,7 +141,8 @@ async fn work(config: Config, mut parts: Parts) -> anyhow::Result<()> {
     }
     let handing_over = housekeeping::hand_over(Arc::clone(&tools), pace.poll, parts.shutdown.clone());
     let counting = housekeeping::count(Arc::clone(&tools), parts.shutdown.clone());
-    let sweeping = housekeeping::sweep(tools, config.keep.0, parts.shutdown.clone());
+    let keep = Keep { work: config.keep, events: config.keep_events.0, keys: config.keep_keys };
+    let sweeping = housekeeping::sweep(tools, keep, parts.shutdown.clone());
     parts.background("housekeeping", async move {
         tokio::join!(handing_over, counting, sweeping);
         Ok(())
@@ -160,7 +171,24 @@ impl FromSetting for Days {
     const EXPECTED: &'static str = "a whole number of days, at least 1";
 
     fn from_setting(text: &str) -> Option<Self> {
-        let days = text.parse::<u16>().ok().filter(|days| *days > 0)?;
-        Some(Self(Duration::from_secs(u64::from(days) * 86_400)))
+        text.parse().ok().filter(|days| *days > 0).map(Self)
+    }
+}
+
+impl FromSetting for EventDays {
+    const EXPECTED: &'static str = "a whole number of days, at least 7";
+
+    fn from_setting(text: &str) -> Option<Self> {
+        Days::from_setting(text).filter(|days| days.0 >= 7).map(Self)
+    }
+}
+
+impl Days {
+    fn count(self) -> u16 {
+        self.0
+    }
+
+    fn duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0) * 86_400)
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use service::shutdown::Shutdown;
+use service::trace::GoesOn;
 use store::Origin;
 use store::jobs::{Ended, Failure, Jobs, LeaseError, LeasedJob};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use crate::figures::Outcome;
 use crate::jobs::{Done, Task, Tools, handler, kinds};
@@ -54,8 +56,7 @@ impl Runner {
             // Awaited whole, never cancelled: a lease that was taken and not noticed would have to run out.
             match self.next(&kinds).await {
                 Ok(Some(job)) => {
-                    let span = info_span!("job", job_id = %job.lease.job_id(), kind = job.kind,
-                        attempt = job.attempt, request_id = job.request_id);
+                    let span = span(&job);
                     self.handle(job).instrument(span).await;
                 }
                 Ok(None) => self.shutdown.pause(self.pace.poll).await,
@@ -71,7 +72,7 @@ impl Runner {
         let jobs = self.jobs();
         let next = jobs.lease(kinds, &self.holder, self.pace.lease).await?;
         if next.is_none() {
-            let given_up = jobs.give_up_exhausted().await?;
+            let given_up = jobs.give_up_exhausted(&self.holder).await?;
             if given_up > 0 {
                 warn!(jobs = given_up, "gave up jobs whose last lease ran out");
             }
@@ -82,14 +83,15 @@ impl Runner {
     async fn handle(&self, job: LeasedJob) {
         let _in_flight = self.shutdown.in_flight();
         let begun = Instant::now();
+        let origin = Origin { actor: self.holder.clone(), request_id: job.request_id.clone() };
         let ended = match self.work(&job).await {
             Worked::Through(Ok(effects)) => {
-                let origin = Origin { actor: self.holder.clone(), request_id: job.request_id.clone() };
                 let finished = self.jobs().finish(&job.lease, &effects, &origin).await;
                 finished.map(|()| Outcome::Done)
             }
             Worked::Through(Err(failure)) => {
-                let failed = self.jobs().fail(&job, &failure).await;
+                Span::current().record("otel.status", "error");
+                let failed = self.jobs().fail(&job, &failure, &origin).await;
                 failed.map(|ended| {
                     warn!(?ended, error = failure.error(), "job failed");
                     if ended == Ended::GivenUp { Outcome::Dead } else { Outcome::WillRetry }
@@ -162,4 +164,22 @@ impl Runner {
     fn jobs(&self) -> Jobs<'_> {
         self.tools.store.jobs()
     }
+}
+
+/// The span of one attempt at a job, in the trace of what caused it.
+fn span(job: &LeasedJob) -> Span {
+    let on = GoesOn::with(job.traceparent.as_deref());
+    info_span!(
+        "job",
+        job_id = %job.lease.job_id(),
+        kind = job.kind,
+        attempt = job.attempt,
+        request_id = job.request_id,
+        trace_id = on.trace_id,
+        span_id = on.span_id,
+        otel.name = format!("job {}", job.kind),
+        otel.kind = "consumer",
+        otel.parent = on.parent,
+        otel.status = Empty,
+    )
 }

@@ -1,7 +1,6 @@
 //! Sends webhooks, signed as [Standard Webhooks](https://www.standardwebhooks.com) says.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -16,6 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ring::hmac;
+use service::trace;
 
 /// How long an unused connection is kept: shorter than servers keep theirs.
 const UNUSED_MAX: Duration = Duration::from_secs(10);
@@ -58,14 +58,7 @@ pub(crate) struct Sender(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 impl Sender {
     /// Trusts the authorities that this host trusts, and those that `SSL_CERT_FILE` names.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let mut roots = rustls::RootCertStore::empty();
-        let (_, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .context("TLS cannot be set up")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = release::tls::client().context("TLS cannot be set up")?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
@@ -93,7 +86,10 @@ impl Sender {
     ) -> Result<(), Undelivered> {
         let seconds = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         let request = request(url, message, keys, seconds);
-        let request = request.map_err(|error| Undelivered::Unreachable(error.to_string()))?;
+        let mut request = request.map_err(|error| Undelivered::Unreachable(error.to_string()))?;
+        if let Some(context) = trace::current() {
+            context.inject(request.headers_mut());
+        }
         let answer = match tokio::time::timeout(patience, self.0.request(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(Undelivered::Unreachable(causes(&error))),

@@ -39,7 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
             Parameter {
                 name: "last-event-id",
                 place: Place::Header,
-                what: "Goes on behind this event; without it, with what happens from now on.",
+                what: "Goes on behind this event; without it, with what happens from now on. Events are kept for a time, at least a week.",
                 schema: r#"{"type":"integer","minimum":0}"#,
             },
             Parameter {
@@ -58,6 +58,10 @@ pub(super) const ROUTES: &[Route] = &[
                 media_type: "text/event-stream",
             },
             INVALID,
+            problem(
+                410,
+                "Events behind that one are forgotten (`events_forgotten`): read the lists anew, then follow from now on.",
+            ),
             problem(503, "Something that the service needs is away, or too many clients follow already."),
         ],
     },

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
-use service::problem::FieldError;
+use service::problem::{FieldError, Part};
 use service::{Problem, extract};
 use store::audit::{Entry, Filter};
 use time::OffsetDateTime;
@@ -48,7 +48,7 @@ pub(crate) async fn list(
 
 fn instant(name: &str, text: Option<&str>, faults: &mut Vec<FieldError>) -> Option<OffsetDateTime> {
     let read = text.map(form::instant)?;
-    read.map_err(|detail| faults.push(FieldError { pointer: name.to_owned(), detail })).ok()
+    read.map_err(|detail| faults.push(FieldError::named(Part::Query, name, detail))).ok()
 }
 
 fn shown(entry: Entry) -> api::AuditEntry {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::Response;
+use service::problem::Part;
 use service::{Problem, extract};
 use store::environments::{Desired, Environment, Expected, Put, Wanted};
 
@@ -58,7 +59,7 @@ pub(crate) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Shown), Problem> {
-    form::name(&name).map_err(|wanted| refusal::invalid_at("name", wanted))?;
+    form::name(&name).map_err(|wanted| refusal::invalid_in(Part::Path, "name", wanted))?;
     let expected = expected(&headers)?;
     let mut fields = body.fields()?;
     let services = fields.required("services", form::services);
@@ -86,7 +87,7 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     let revision =
         tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
     let wanted = "expected an `ETag` that was read here, such as `\"3\"`, or `*`";
-    revision.map(Expected::Revision).ok_or_else(|| refusal::invalid_at("if-match", wanted))
+    revision.map(Expected::Revision).ok_or_else(|| refusal::invalid_in(Part::Header, "if-match", wanted))
 }
 
 fn tagged(environment: Environment) -> Shown {

@@ -51,7 +51,7 @@ pub(crate) async fn create(
     let new = NewToken {
         name,
         secret_sha256: secret.sha256(),
-        role: role.as_str().to_owned(),
+        role: role.name().to_owned(),
         expires_at: expires_at.unwrap_or(now + LIFETIME),
     };
     let token = store.tokens().create(&new, &origin).await.map_err(refusal::of)?;

@@ -35,7 +35,7 @@ async fn every_change_is_on_the_record_with_who_and_in_which_request() {
             .unwrap()
             .starts_with("</v1/audit?limit=1&since=2020-01-01T00:00:00Z&cursor=")
     );
-    insta::assert_snapshot!(told(&world.get("/v1/audit?cursor=first&since=yesterday&until=%00").await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected what `next` of a page of this list said","pointer":"cursor"},{"detail":"expected a time such as `2026-11-02T08:00:00Z` (RFC 3339)","pointer":"since"},{"detail":"expected a time such as `2026-11-02T08:00:00Z` (RFC 3339)","pointer":"until"}]}"#);
+    insta::assert_snapshot!(told(&world.get("/v1/audit?cursor=first&since=yesterday&until=%00").await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected what `next` of a page of this list said","in":"query","pointer":"/cursor"},{"detail":"expected a time such as `2026-11-02T08:00:00Z` (RFC 3339)","in":"query","pointer":"/since"},{"detail":"expected a time such as `2026-11-02T08:00:00Z` (RFC 3339)","in":"query","pointer":"/until"}]}"#);
     assert_eq!(world.get("/v1/audit?subject=a%00b").await.status.as_u16(), 422);
     let delete = Request::delete("/v1/audit").body(Body::empty()).unwrap();
     assert_eq!(world.ask(ANN, delete).await.status.as_u16(), 405);

@@ -20,7 +20,7 @@ async fn an_environment_is_changed_by_who_says_what_is_replaced() {
     let wanted = json!({ "services": ["gateway"], "protected": true });
     insta::assert_snapshot!(told(&put(&[], wanted.clone()).await), @r#"428 {"code":"precondition_required","detail":"environment `production` is recorded otherwise: say with `If-Match` which `ETag` is to be replaced"}"#);
     insta::assert_snapshot!(told(&put(&[("if-match", "\"7\"")], wanted.clone()).await), @r#"412 {"code":"precondition_failed","detail":"environment `production` is at revision 1; read it again before you change it"}"#);
-    insta::assert_snapshot!(told(&put(&[("if-match", "1")], wanted.clone()).await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected an `ETag` that was read here, such as `\"3\"`, or `*`","pointer":"if-match"}]}"#);
+    insta::assert_snapshot!(told(&put(&[("if-match", "1")], wanted.clone()).await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected an `ETag` that was read here, such as `\"3\"`, or `*`","in":"header","pointer":"/if-match"}]}"#);
     let changed = put(&[("if-match", "\"1\"")], wanted.clone()).await;
     insta::assert_snapshot!(told(&changed), @r#"200 {"created_at":"[created_at]","id":"[id]","name":"production","protected":true,"revision":2,"services":["gateway"]}"#);
     assert_eq!(changed.headers["etag"], "\"2\"");
@@ -53,7 +53,7 @@ async fn environments_come_after_each_other_and_never_in_a_circle() {
 #[tokio::test]
 async fn what_is_no_environment_is_refused_with_every_field_at_fault() {
     let world = World::new().await;
-    insta::assert_snapshot!(told(&world.puts("Production", &json!({ "services": [] })).await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected up to 63 lower-case letters, digits and hyphens, a letter first","pointer":"name"}]}"#);
+    insta::assert_snapshot!(told(&world.puts("Production", &json!({ "services": [] })).await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected up to 63 lower-case letters, digits and hyphens, a letter first","in":"path","pointer":"/name"}]}"#);
     let bad = json!({ "services": ["gate way", "web", "web", 7], "protected": "yes", "requires": 1, "colour": "red" });
     insta::assert_snapshot!(told(&world.puts("production", &bad).await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected up to 63 lower-case letters, digits and hyphens, a letter first","pointer":"/services/0"},{"detail":"`web` stands here twice","pointer":"/services/2"},{"detail":"expected a text, found a number","pointer":"/services/3"},{"detail":"expected `true` or `false`, found a text","pointer":"/protected"},{"detail":"expected a text, found a number","pointer":"/requires"},{"detail":"is not known here","pointer":"/colour"}]}"#);
     insta::assert_snapshot!(told(&world.get("/v1/environments/staging").await), @r#"404 {"code":"not_found","detail":"environment `staging` is not recorded"}"#);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use service::testing::until_status;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -102,8 +103,30 @@ async fn a_follower_hears_of_each_change_once_and_in_order() {
     let refused = world.ask(VIC, unknown).await;
     assert_eq!(
         (refused.status.as_u16(), &refused.json()["errors"][0]["pointer"]),
-        (422, &"last-event-id".into())
+        (422, &"/last-event-id".into())
     );
+}
+
+#[tokio::test]
+async fn who_comes_back_after_events_were_forgotten_is_told_so_and_who_missed_none_goes_on() {
+    let world = World::new().await;
+    world.records("1.0.0").await;
+    world.records("1.1.0").await;
+    let mut admin = PgConnection::connect(&world.scratch.admin_url()).await.unwrap();
+    admin.execute("UPDATE events SET at = now() - interval '8 days'").await.unwrap();
+    let newest: i64 = sqlx::query_scalar("SELECT max(id) FROM events").fetch_one(&mut admin).await.unwrap();
+    admin.execute("SELECT forget_events(7, 100)").await.unwrap();
+
+    let behind = async |after: i64| {
+        let request = Request::get("/v1/events").header("last-event-id", after).body(Body::empty()).unwrap();
+        told(&world.ask(VIC, request).await).replace(&newest.to_string(), "NEWEST")
+    };
+    insta::assert_snapshot!(behind(newest - 1).await, @r#"410 {"code":"events_forgotten","detail":"the events up to `NEWEST` are forgotten: read the lists anew, then follow from now on"}"#);
+    assert!(behind(0).await.starts_with("410 "), "also for who begins with the first one");
+    let mut follower = world.follows(Some(newest)).await;
+    assert_eq!(follower.id().await, newest);
+    world.records("1.2.0").await;
+    assert!(follower.id().await > newest);
 }
 
 #[tokio::test]

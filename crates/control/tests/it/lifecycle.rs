@@ -2,7 +2,7 @@
 
 use scratch_store::ScratchStore;
 use serde_json::Value;
-use service::testing::{Binary, until_status};
+use service::testing::{Binary, figures, until_status};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use crate::{World, told};
@@ -124,4 +124,13 @@ async fn healthcheck_against_a_dead_port_fails_and_help_names_the_port_of_the_ma
     let port = service::testing::manifest_port(env!("CARGO_MANIFEST_DIR"));
     let help = control().run(&["--help"]).await.stdout;
     assert!(help.contains(&format!("default `0.0.0.0:{port}`")), "{help}");
+}
+
+#[tokio::test]
+async fn every_figure_is_in_the_table_of_figures() {
+    let world = World::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]).await;
+    world.records("1.0.0").await;
+    let table = include_str!("../../../../.config/prometheus/README.md");
+    let listed = figures::listed(table, &["Of every service", "Of services with a database"]);
+    assert_eq!(figures::told(&world.control.metrics().await), listed);
 }

@@ -58,7 +58,7 @@ async fn a_key_makes_a_request_count_once_and_belongs_to_one_request() {
         (None, &first.headers["location"])
     );
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    insta::assert_snapshot!(told(&keyed(ANN, &release("1.5.0")).await), @r#"422 {"code":"key_reused","detail":"the `Idempotency-Key` was used for another request","fields":[{"detail":"this key was used for another request; use a new one for each","pointer":"idempotency-key"}]}"#);
+    insta::assert_snapshot!(told(&keyed(ANN, &release("1.5.0")).await), @r#"422 {"code":"key_reused","detail":"the `Idempotency-Key` was used for another request","fields":[{"detail":"this key was used for another request; use a new one for each","in":"header","pointer":"/idempotency-key"}]}"#);
     // Somebody else's key is another one, and a request that failed has used up none.
     assert_eq!(keyed(EVE, &release("1.6.0")).await.status.as_u16(), 201);
     let used = &[("idempotency-key", "build 18")];
@@ -67,7 +67,7 @@ async fn a_key_makes_a_request_count_once_and_belongs_to_one_request() {
     assert_eq!(world.send(ANN, "POST", "/v1/releases", used, &taken).await.status.as_u16(), 409);
     assert_eq!(world.send(ANN, "POST", "/v1/releases", used, &release("1.7.0")).await.status.as_u16(), 201);
     let odd = &[("idempotency-key", "")];
-    insta::assert_snapshot!(told(&world.send(ANN, "POST", "/v1/releases", odd, &release("1.8.0")).await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected 1 to 255 printable ASCII characters","pointer":"idempotency-key"}]}"#);
+    insta::assert_snapshot!(told(&world.send(ANN, "POST", "/v1/releases", odd, &release("1.8.0")).await), @r#"422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected 1 to 255 printable ASCII characters","in":"header","pointer":"/idempotency-key"}]}"#);
 }
 
 #[tokio::test]
@@ -116,8 +116,8 @@ async fn releases_are_listed_newest_first_a_page_at_a_time() {
         seen.push(told(&world.get(&format!("/v1/releases{path}")).await));
     }
     insta::assert_snapshot!(seen[3..].join("\n"), @r#"
-    422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected a whole number from 1 to 100","pointer":"limit"},{"detail":"expected what `next` of a page of this list said","pointer":"cursor"}]}
-    422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected a whole number from 1 to 100","pointer":"limit"}]}
-    422 {"code":"invalid","detail":"failed to deserialize query string: limt: unknown field `limt`, expected `limit` or `cursor`","fields":["query"]}
+    422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected a whole number from 1 to 100","in":"query","pointer":"/limit"},{"detail":"expected what `next` of a page of this list said","in":"query","pointer":"/cursor"}]}
+    422 {"code":"invalid","detail":"the request holds what cannot be accepted","fields":[{"detail":"expected a whole number from 1 to 100","in":"query","pointer":"/limit"}]}
+    422 {"code":"invalid","detail":"unknown field `limt`, expected `limit` or `cursor`","fields":["/limt"]}
     "#);
 }

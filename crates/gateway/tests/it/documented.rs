@@ -52,7 +52,7 @@ impl Stack {
 
     /// Asks as a person with a role, and compares the answer with the document.
     async fn asks(&mut self, who: &str, role: Role, line: &str, body: Option<Value>) -> Answer {
-        let token = self.key.signs(&claims(who, role.as_str()));
+        let token = self.key.signs(&claims(who, role.name()));
         self.shows(&token, line, body).await
     }
 
@@ -192,7 +192,7 @@ async fn no_route_is_open_to_nobody_or_to_a_role_that_is_too_small() {
         if let Some(smaller) = Role::ALL.into_iter().rev().find(|role| !role.covers(route.role)) {
             let answer = stack.asks("ann", smaller, &line, Some(json!({}))).await;
             assert_eq!(answer.status, 403, "{line}");
-            assert!(answer.json()["detail"].as_str().is_some_and(|text| text.contains(route.role.as_str())));
+            assert!(answer.json()["detail"].as_str().is_some_and(|text| text.contains(route.role.name())));
         }
     }
     // What is for the gateway alone is not there for anybody.

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Method;
-use service::testing::DEADLINE;
+use service::testing::{DEADLINE, figures};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -134,16 +134,7 @@ async fn every_figure_is_in_the_table_of_figures() {
     let world = world(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]).await;
     world.proxy.get("/").await;
     let metrics = world.proxy.metrics().await;
-    let told = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| {
-        let (name, kind) = line.split_once(' ')?;
-        Some(if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
-    });
     let table = include_str!("../../../../.config/prometheus/README.md");
-    let all =
-        table.split("\n## ").find(|part| part.starts_with("Of every service")).expect("there is such a part");
-    let listed = all.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next());
     // Only a panic makes its series; the family is there before.
-    let told: std::collections::BTreeSet<String> = told.collect();
-    let listed: std::collections::BTreeSet<String> = listed.map(ToOwned::to_owned).collect();
-    assert_eq!(told, listed);
+    assert_eq!(figures::told(&metrics), figures::listed(table, &["Of every service"]));
 }

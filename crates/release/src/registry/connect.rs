@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,9 +21,10 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use super::RegistryError;
+use crate::tls;
 
 /// How long an unused connection is kept: shorter than registries keep theirs.
 const UNUSED_MAX: Duration = Duration::from_secs(10);
@@ -43,15 +44,7 @@ pub(crate) struct Connections {
 impl Connections {
     /// No connection stands yet; `connect` is how long one may take to.
     pub(crate) fn new(connect: Duration) -> Result<Self, RegistryError> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (_, _) = roots.add_parsable_certificates(found.certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| RegistryError::Authorities(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls::client().map_err(|error| RegistryError::Authorities(error.to_string()))?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(connect));

@@ -87,9 +87,14 @@ impl SpanLayer {
         Self { sampler, queue }
     }
 
-    /// Whether a span or event is looked at.
-    pub(crate) fn wants(metadata: &Metadata<'_>) -> bool {
-        metadata.is_span() && *metadata.level() <= Level::INFO
+    /// Which spans and events are looked at.
+    pub(crate) fn wants(&self) -> impl Fn(&Metadata<'_>) -> bool + use<> {
+        let is_exported = self.queue.is_some();
+        move |metadata| {
+            let is_detail =
+                *metadata.level() == Level::DEBUG && metadata.fields().field("otel.kind").is_some();
+            metadata.is_span() && (*metadata.level() <= Level::INFO || is_exported && is_detail)
+        }
     }
 
     fn context(&self, fields: &Fields, parent: Option<&Context>) -> (Context, Option<[u8; 8]>) {

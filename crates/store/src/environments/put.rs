@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::change::{Audience, Change, Fact};
+use crate::change::Change;
+use crate::database::Connection;
+use crate::events::{Fact, Kind};
 use crate::retry::{Lost, retried};
 use crate::{Error, Origin, object};
 
@@ -140,7 +141,7 @@ impl From<sqlx::Error> for PutError {
 }
 
 /// One changes environments at a time: two that came to require each other would both have seen no circle.
-async fn alone(connection: &mut PgConnection) -> Result<(), Error> {
+async fn alone(connection: &mut Connection) -> Result<(), Error> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('slipway.environments', 0))")
         .execute(connection)
         .await?;
@@ -149,7 +150,7 @@ async fn alone(connection: &mut PgConnection) -> Result<(), Error> {
 
 /// The identifier of what is required, if it can be.
 async fn required(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &str,
     wanted: &Wanted,
 ) -> Result<Option<Uuid>, PutError> {
@@ -186,7 +187,7 @@ async fn create(
     .execute(change.connection())
     .await?;
     services(change.connection(), id, wanted).await?;
-    tell(change, "environment.created", id, name, wanted);
+    tell(change, Kind::EnvironmentCreated, id, name, wanted);
     reread(change.connection(), name).await
 }
 
@@ -209,11 +210,11 @@ async fn replace(
         .execute(change.connection())
         .await?;
     services(change.connection(), present.id, wanted).await?;
-    tell(change, "environment.changed", present.id, &present.name, wanted);
+    tell(change, Kind::EnvironmentChanged, present.id, &present.name, wanted);
     reread(change.connection(), &present.name).await
 }
 
-async fn services(connection: &mut PgConnection, id: Uuid, wanted: &Wanted) -> Result<(), Error> {
+async fn services(connection: &mut Connection, id: Uuid, wanted: &Wanted) -> Result<(), Error> {
     let services: Vec<String> = wanted.services.iter().cloned().collect();
     sqlx::query!(
         "INSERT INTO environment_services (environment_id, service)
@@ -226,17 +227,17 @@ async fn services(connection: &mut PgConnection, id: Uuid, wanted: &Wanted) -> R
     Ok(())
 }
 
-fn tell(change: &mut Change<'_>, name: &'static str, id: Uuid, environment: &str, wanted: &Wanted) {
+fn tell(change: &mut Change<'_>, kind: Kind, id: Uuid, environment: &str, wanted: &Wanted) {
     let details = object([
         ("name", json!(environment)),
         ("services", json!(wanted.services)),
         ("protected", json!(wanted.protected)),
         ("requires", json!(wanted.requires)),
     ]);
-    change.tell(Fact { name, subject: format!("environment/{id}"), details }, Audience::Followers);
+    change.tell(Fact { kind, subject: format!("environment/{id}"), details });
 }
 
-async fn reread(connection: &mut PgConnection, name: &str) -> Result<Environment, PutError> {
+async fn reread(connection: &mut Connection, name: &str) -> Result<Environment, PutError> {
     let environment = row::find(connection, name).await?;
     environment.ok_or_else(|| PutError::Changed { name: name.to_owned(), revision: None })
 }

@@ -1,10 +1,10 @@
 //! Reading and locking environments, for whatever changes them.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
+use crate::database::Connection;
 
 use super::{Desired, Environment};
 
@@ -26,7 +26,7 @@ struct Row {
 
 /// Environments by name: all, or the one of a name; from the first, or those behind a name.
 pub(super) async fn select(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: Option<&str>,
     after: Option<&str>,
     limit: Option<i64>,
@@ -57,12 +57,12 @@ pub(super) async fn select(
 }
 
 /// The environment of that name.
-pub(crate) async fn find(connection: &mut PgConnection, name: &str) -> Result<Option<Environment>, Error> {
+pub(crate) async fn find(connection: &mut Connection, name: &str) -> Result<Option<Environment>, Error> {
     Ok(select(connection, Some(name), None, None).await?.pop())
 }
 
 /// The environment of that name, as it is once nobody else changes it, and as it stays until the transaction ends.
-pub(crate) async fn lock(connection: &mut PgConnection, name: &str) -> Result<Option<Environment>, Error> {
+pub(crate) async fn lock(connection: &mut Connection, name: &str) -> Result<Option<Environment>, Error> {
     let id = sqlx::query_scalar!("SELECT id FROM environments WHERE name = $1 FOR NO KEY UPDATE", name)
         .fetch_optional(&mut *connection)
         .await?;
@@ -71,7 +71,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, name: &str) -> Result<Op
 }
 
 /// Counts a change of the environment, whose row the transaction has locked.
-pub(crate) async fn bump(connection: &mut PgConnection, id: Uuid) -> Result<(), Error> {
+pub(crate) async fn bump(connection: &mut Connection, id: Uuid) -> Result<(), Error> {
     sqlx::query!("UPDATE environments SET revision = revision + 1 WHERE id = $1", id)
         .execute(connection)
         .await?;

@@ -32,7 +32,7 @@ impl VerifyRelease {
 pub struct DeliverWebhook {
     /// Who is told, by the name that the worker's configuration gives it.
     pub receiver: String,
-    /// The event's number in the outbox: the same for every attempt and every receiver.
+    /// The event's number, as followers know it: the same for every attempt and every receiver.
     pub event_id: i64,
     /// What happened: `release.recorded`.
     pub event: String,
@@ -49,8 +49,13 @@ impl DeliverWebhook {
     /// How often a receiver is tried: with waits that end at ten minutes each, for about two and a half hours.
     const ATTEMPTS: u16 = 20;
 
-    /// The job that does it, for the request that caused the event.
-    pub fn job(&self, request_id: Option<String>) -> NewJob {
+    /// The payload of such a job, if it is one.
+    pub(super) fn of(payload: &Value) -> Option<Self> {
+        Self::deserialize(payload).ok()
+    }
+
+    /// The job that does it, for the request and in the span that caused the event.
+    pub fn job(&self, request_id: Option<String>, traceparent: Option<String>) -> NewJob {
         let payload = object([
             ("receiver", json!(self.receiver)),
             ("event_id", json!(self.event_id)),
@@ -58,6 +63,7 @@ impl DeliverWebhook {
             ("occurred_at", json!(self.occurred_at)),
             ("data", self.data.clone()),
         ]);
-        NewJob { request_id, max_attempts: Self::ATTEMPTS, ..NewJob::new(Self::KIND, payload) }
+        let job = NewJob::new(Self::KIND, payload);
+        NewJob { request_id, traceparent, max_attempts: Self::ATTEMPTS, ..job }
     }
 }

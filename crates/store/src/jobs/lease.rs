@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::audit::{self, NewEntry};
-use crate::outbox::{self, NewEvent};
+use crate::change::Change;
+use crate::events::Fact;
 use crate::{Error, Origin};
 
+use super::dead::Dead;
 use super::{Jobs, NewJob, backoff, insert};
 
 /// The right to work on a job, until it runs out or someone else takes it.
@@ -30,6 +31,8 @@ pub struct LeasedJob {
     pub payload: Value,
     /// The request that caused it.
     pub request_id: Option<String>,
+    /// In which span it was caused.
+    pub traceparent: Option<String>,
     /// The how-manieth attempt this is, from 1.
     pub attempt: i32,
 }
@@ -49,10 +52,8 @@ pub enum Failure {
 /// it once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
-    /// What goes on the audit record.
-    pub entries: Vec<NewEntry>,
-    /// What the outside world is told.
-    pub events: Vec<NewEvent>,
+    /// What was done: it goes on the audit record, and everybody hears of it.
+    pub facts: Vec<Fact>,
     /// The work that comes next.
     pub jobs: Vec<NewJob>,
 }
@@ -124,6 +125,7 @@ impl Jobs<'_> {
         holder: &str,
         duration: Duration,
     ) -> Result<Option<LeasedJob>, Error> {
+        let mut connection = self.database.acquire().await?;
         let row = sqlx::query!(
             "WITH due AS (
                  SELECT id FROM jobs
@@ -141,18 +143,19 @@ impl Jobs<'_> {
                  fencing_token = nextval('job_fencing_tokens'), attempts = attempts + 1
              FROM due
              WHERE jobs.id = due.id
-             RETURNING jobs.id, kind, payload, request_id, attempts, fencing_token",
+             RETURNING jobs.id, kind, payload, request_id, traceparent, attempts, fencing_token",
             kinds,
             holder,
             duration.as_secs_f64(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(&mut connection)
         .await?;
         Ok(row.map(|row| LeasedJob {
             lease: Lease { job_id: row.id, token: row.fencing_token },
             kind: row.kind,
             payload: row.payload,
             request_id: row.request_id,
+            traceparent: row.traceparent,
             attempt: row.attempts,
         }))
     }
@@ -162,6 +165,7 @@ impl Jobs<'_> {
     /// # Errors
     /// The lease is lost, or the database fails.
     pub async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), LeaseError> {
+        let mut connection = self.database.acquire().await?;
         let renewed = sqlx::query!(
             "UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
              WHERE id = $1 AND fencing_token = $2 AND lease_holder IS NOT NULL",
@@ -169,7 +173,7 @@ impl Jobs<'_> {
             lease.token,
             duration.as_secs_f64(),
         )
-        .execute(self.pool)
+        .execute(&mut connection)
         .await?;
         lease.held(renewed.rows_affected())
     }
@@ -179,7 +183,7 @@ impl Jobs<'_> {
     /// # Errors
     /// The lease is lost, an effect breaks the record's rules, or the database fails.
     pub async fn finish(&self, lease: &Lease, effects: &Effects, origin: &Origin) -> Result<(), LeaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut change = Change::begin(self.database, origin).await?;
         let finished = sqlx::query!(
             "UPDATE jobs
              SET finished_at = now(), outcome = 'succeeded', lease_holder = NULL, lease_expires_at = NULL
@@ -187,33 +191,36 @@ impl Jobs<'_> {
             lease.job_id,
             lease.token,
         )
-        .execute(&mut *transaction)
+        .execute(change.connection())
         .await?;
         lease.held(finished.rows_affected())?;
-        for entry in &effects.entries {
-            audit::insert(&mut transaction, entry, origin).await?;
-        }
-        for event in &effects.events {
-            outbox::insert(&mut transaction, event).await?;
-        }
         for job in &effects.jobs {
-            insert(&mut transaction, job).await?;
+            insert(change.connection(), job).await?;
         }
-        transaction.commit().await?;
-        Ok(())
+        for fact in &effects.facts {
+            change.tell(fact.clone());
+        }
+        Ok(change.commit().await?)
     }
 
     /// Ends the attempt as failed. The job is given up, or tried again after a wait that doubles with each attempt; of
-    /// that wait, between half and all, so that jobs which failed together do not come back together.
+    /// that wait, between half and all, so that jobs which failed together do not come back together. That a job is given
+    /// up goes on the record with it.
     ///
     /// # Errors
     /// The lease is lost, or the database fails.
-    pub async fn fail(&self, job: &LeasedJob, failure: &Failure) -> Result<Ended, LeaseError> {
+    pub async fn fail(
+        &self,
+        job: &LeasedJob,
+        failure: &Failure,
+        origin: &Origin,
+    ) -> Result<Ended, LeaseError> {
         let (retry, at_least) = match failure {
             Failure::Retry(_) => (true, Duration::ZERO),
             Failure::RetryAfter(_, wait) => (true, *wait),
             Failure::Permanent(_) => (false, Duration::ZERO),
         };
+        let mut change = Change::begin(self.database, origin).await?;
         let given_up = sqlx::query_scalar!(
             r#"UPDATE jobs
                SET lease_holder = NULL, lease_expires_at = NULL, last_error = $3,
@@ -229,9 +236,15 @@ impl Jobs<'_> {
             retry,
             at_least.as_secs_f64(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(change.connection())
         .await?;
         job.lease.held(u64::from(given_up.is_some()))?;
+        if given_up == Some(true) {
+            let (kind, payload) = (job.kind.clone(), job.payload.clone());
+            let last_error = Some(failure.error().to_owned());
+            Dead { id: job.lease.job_id, kind, payload, attempts: job.attempt, last_error }.tell(&mut change);
+        }
+        change.commit().await?;
         Ok(if given_up == Some(true) { Ended::GivenUp } else { Ended::WillRetry })
     }
 
@@ -240,13 +253,14 @@ impl Jobs<'_> {
     /// # Errors
     /// The lease is lost, or the database fails.
     pub async fn give_back(&self, lease: &Lease) -> Result<(), LeaseError> {
+        let mut connection = self.database.acquire().await?;
         let given_back = sqlx::query!(
             "UPDATE jobs SET lease_holder = NULL, lease_expires_at = NULL, attempts = attempts - 1
              WHERE id = $1 AND fencing_token = $2 AND lease_holder IS NOT NULL",
             lease.job_id,
             lease.token,
         )
-        .execute(self.pool)
+        .execute(&mut connection)
         .await?;
         lease.held(given_back.rows_affected())
     }

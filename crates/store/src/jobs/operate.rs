@@ -6,7 +6,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::audit::{self, NewEntry};
+use crate::change::Change;
+use crate::events::{Fact, Kind};
 use crate::{Error, Origin, object};
 
 use super::{Job, Jobs, Outcome};
@@ -77,6 +78,7 @@ impl Jobs<'_> {
     /// # Errors
     /// The database fails.
     pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Job>, Error> {
+        let mut connection = self.database.acquire().await?;
         let rows = sqlx::query_as!(
             JobRow,
             r#"SELECT id, kind, payload, request_id, created_at, attempts, max_attempts, lease_holder, run_after,
@@ -95,7 +97,7 @@ impl Jobs<'_> {
             filter.state.map(State::name),
             i64::from(limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(&mut connection)
         .await?;
         Ok(rows.into_iter().map(Job::from).collect())
     }
@@ -105,6 +107,7 @@ impl Jobs<'_> {
     /// # Errors
     /// The database fails.
     pub async fn figures(&self) -> Result<Vec<Figures>, Error> {
+        let mut connection = self.database.acquire().await?;
         let figures = sqlx::query_as!(
             Figures,
             r#"SELECT kind,
@@ -120,7 +123,7 @@ impl Jobs<'_> {
                GROUP BY kind
                ORDER BY kind"#,
         )
-        .fetch_all(self.pool)
+        .fetch_all(&mut connection)
         .await?;
         Ok(figures)
     }
@@ -131,7 +134,7 @@ impl Jobs<'_> {
     /// # Errors
     /// The database fails.
     pub async fn requeue(&self, id: Uuid, origin: &Origin) -> Result<bool, Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut change = Change::begin(self.database, origin).await?;
         let kind = sqlx::query_scalar!(
             "UPDATE jobs
              SET finished_at = NULL, outcome = NULL, attempts = 0, run_after = now()
@@ -139,11 +142,11 @@ impl Jobs<'_> {
              RETURNING kind",
             id,
         )
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(change.connection())
         .await?;
         let Some(kind) = kind else { return Ok(false) };
-        audit::insert(&mut transaction, &entry("job.requeued", id, [("kind", json!(kind))]), origin).await?;
-        transaction.commit().await?;
+        change.tell(fact(Kind::JobRequeued, id, [("job_id", json!(id)), ("kind", json!(kind))]));
+        change.commit().await?;
         Ok(true)
     }
 
@@ -152,18 +155,22 @@ impl Jobs<'_> {
     /// # Errors
     /// The database fails.
     pub async fn discard(&self, id: Uuid, origin: &Origin) -> Result<bool, Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut change = Change::begin(self.database, origin).await?;
         let row = sqlx::query!(
             "DELETE FROM jobs WHERE id = $1 AND outcome = 'failed' RETURNING kind, payload, last_error",
             id,
         )
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(change.connection())
         .await?;
         let Some(row) = row else { return Ok(false) };
-        let details =
-            [("kind", json!(row.kind)), ("payload", row.payload), ("last_error", json!(row.last_error))];
-        audit::insert(&mut transaction, &entry("job.discarded", id, details), origin).await?;
-        transaction.commit().await?;
+        let details = [
+            ("job_id", json!(id)),
+            ("kind", json!(row.kind)),
+            ("payload", row.payload),
+            ("last_error", json!(row.last_error)),
+        ];
+        change.tell(fact(Kind::JobDiscarded, id, details));
+        change.commit().await?;
         Ok(true)
     }
 
@@ -172,6 +179,7 @@ impl Jobs<'_> {
     /// # Errors
     /// The database fails.
     pub async fn sweep(&self, keep: Duration, limit: u32) -> Result<u64, Error> {
+        let mut connection = self.database.acquire().await?;
         let swept = sqlx::query!(
             "DELETE FROM jobs WHERE id IN (
                  SELECT id FROM jobs
@@ -182,14 +190,14 @@ impl Jobs<'_> {
             keep.as_secs_f64(),
             i64::from(limit),
         )
-        .execute(self.pool)
+        .execute(&mut connection)
         .await?;
         Ok(swept.rows_affected())
     }
 }
 
-fn entry<const N: usize>(action: &str, id: Uuid, details: [(&str, serde_json::Value); N]) -> NewEntry {
-    NewEntry { action: action.to_owned(), subject: format!("job/{id}"), details: object(details) }
+fn fact<const N: usize>(kind: Kind, id: Uuid, details: [(&str, serde_json::Value); N]) -> Fact {
+    Fact { kind, subject: format!("job/{id}"), details: object(details) }
 }
 
 /// A row of the table, as queries bring it.

@@ -1,10 +1,11 @@
 //! Asking for a release in an environment.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::change::Change;
+use crate::database::Connection;
 use crate::environments::{self, Environment};
+use crate::events::Kind;
 use crate::retry::retried;
 use crate::{Key, Made, Novelty, Origin, idempotency, observations};
 
@@ -69,9 +70,9 @@ impl Promotions<'_> {
 
         insert(&mut change, id, &environment, asked, proof).await?;
         let promotion = row::get(change.connection(), id).await?.ok_or(Refusal::NoPromotion(id))?;
-        tell(&mut change, "promotion.asked", &promotion);
+        tell(&mut change, Kind::PromotionAsked, &promotion);
         if !environment.protected {
-            tell(&mut change, "promotion.approved", &promotion);
+            tell(&mut change, Kind::PromotionApproved, &promotion);
             desire(&mut change, &environment, &promotion).await?;
         }
         change.commit().await?;
@@ -91,7 +92,7 @@ pub(super) struct Asked<'a> {
 /// Whether a release may come to an environment now: it is complete, and the required environment ran it; or it goes
 /// back to what was desired there before, which needs no further proof.
 pub(super) async fn may_come(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     environment: &Environment,
     asked: Asked<'_>,
 ) -> Result<Proof, Refusal> {

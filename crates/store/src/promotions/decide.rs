@@ -1,11 +1,12 @@
 //! Deciding on a promotion, and what follows from it.
 
 use serde_json::json;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::change::{Audience, Change, Fact};
+use crate::change::Change;
+use crate::database::Connection;
 use crate::environments::{self, Environment};
+use crate::events::{Fact, Kind};
 use crate::retry::retried;
 use crate::{Error, Origin, object, tokens};
 
@@ -81,7 +82,7 @@ impl Promotions<'_> {
         .execute(change.connection())
         .await?;
         let decided = row::get(change.connection(), id).await?.ok_or(Refusal::NoPromotion(id))?;
-        tell(&mut change, decision.fact(), &decided);
+        tell(&mut change, decision.kind(), &decided);
         if decision == Decision::Approve {
             desire(&mut change, &environment, &decided).await?;
         }
@@ -99,11 +100,11 @@ impl Decision {
         }
     }
 
-    fn fact(self) -> &'static str {
+    fn kind(self) -> Kind {
         match self {
-            Self::Approve => "promotion.approved",
-            Self::Reject => "promotion.rejected",
-            Self::Withdraw(_) => "promotion.withdrawn",
+            Self::Approve => Kind::PromotionApproved,
+            Self::Reject => Kind::PromotionRejected,
+            Self::Withdraw(_) => Kind::PromotionWithdrawn,
         }
     }
 }
@@ -111,7 +112,7 @@ impl Decision {
 /// Four eyes: who decides is a person, and another one than who asked. Who asks with a token of their own making is
 /// that person.
 async fn may_decide(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     promotion: &Promotion,
     decision: Decision,
     origin: &Origin,
@@ -135,7 +136,7 @@ async fn may_decide(
 
 /// Whether what was found when it was asked for is still so.
 async fn still_holds(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     environment: &Environment,
     promotion: &Promotion,
 ) -> Result<(), Refusal> {
@@ -182,11 +183,11 @@ pub(super) async fn desire(
         ("rollback", json!(promotion.rollback)),
     ]);
     let subject = format!("environment/{}", environment.id);
-    change.tell(Fact { name: "environment.desired_changed", subject, details }, Audience::World);
+    change.tell(Fact { kind: Kind::EnvironmentDesiredChanged, subject, details });
     Ok(())
 }
 
-pub(super) fn tell(change: &mut Change<'_>, name: &'static str, promotion: &Promotion) {
+pub(super) fn tell(change: &mut Change<'_>, kind: Kind, promotion: &Promotion) {
     let details = object([
         ("promotion_id", json!(promotion.id)),
         ("environment", json!(promotion.environment)),
@@ -197,5 +198,5 @@ pub(super) fn tell(change: &mut Change<'_>, name: &'static str, promotion: &Prom
         ("note", json!(promotion.decision_note.as_ref().or(promotion.note.as_ref()))),
     ]);
     let subject = format!("promotion/{}", promotion.id);
-    change.tell(Fact { name, subject, details }, Audience::World);
+    change.tell(Fact { kind, subject, details });
 }

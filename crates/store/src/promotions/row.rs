@@ -1,9 +1,9 @@
 //! Reading promotions, and what decides about them.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::database::Connection;
 use crate::{Error, PageSize, Position};
 
 use super::{Promotion, State};
@@ -27,7 +27,7 @@ struct Row {
 }
 
 /// The promotion of that identifier.
-pub(super) async fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Promotion>, Error> {
+pub(super) async fn get(connection: &mut Connection, id: Uuid) -> Result<Option<Promotion>, Error> {
     let row = sqlx::query_as!(
         Row,
         "SELECT p.id, e.name AS environment, p.release_id, r.version, p.state, p.rollback, p.needs_approval,
@@ -46,7 +46,7 @@ pub(super) async fn get(connection: &mut PgConnection, id: Uuid) -> Result<Optio
 
 /// An environment's promotions, newest first, with one more than fits on the page.
 pub(super) async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     environment_id: Uuid,
     before: Option<Position>,
     size: PageSize,
@@ -74,7 +74,7 @@ pub(super) async fn list(
 }
 
 /// The open promotion of an environment.
-pub(super) async fn open(connection: &mut PgConnection, environment_id: Uuid) -> Result<Option<Uuid>, Error> {
+pub(super) async fn open(connection: &mut Connection, environment_id: Uuid) -> Result<Option<Uuid>, Error> {
     let id = sqlx::query_scalar!(
         "SELECT id FROM promotions WHERE environment_id = $1 AND state = 'open'",
         environment_id,
@@ -85,7 +85,7 @@ pub(super) async fn open(connection: &mut PgConnection, environment_id: Uuid) ->
 }
 
 /// The identifier of the release of that version.
-pub(crate) async fn release_of(connection: &mut PgConnection, version: &str) -> Result<Option<Uuid>, Error> {
+pub(crate) async fn release_of(connection: &mut Connection, version: &str) -> Result<Option<Uuid>, Error> {
     let id = sqlx::query_scalar!("SELECT id FROM releases WHERE version = $1", version)
         .fetch_optional(connection)
         .await?;
@@ -94,7 +94,7 @@ pub(crate) async fn release_of(connection: &mut PgConnection, version: &str) -> 
 
 /// The services of an environment for which a release has no image.
 pub(super) async fn lacking(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     environment_id: Uuid,
     release_id: Uuid,
 ) -> Result<Vec<String>, Error> {
@@ -113,7 +113,7 @@ pub(super) async fn lacking(
 
 /// Whether a release was ever to run in an environment.
 pub(crate) async fn was_desired(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     environment_id: Uuid,
     release_id: Uuid,
 ) -> Result<bool, Error> {

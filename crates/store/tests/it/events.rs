@@ -105,6 +105,8 @@ async fn nobody_can_change_what_was_told() {
     for sql in [
         "UPDATE events SET actor = 'x'",
         "DELETE FROM events",
+        "UPDATE event_horizon SET forgotten_up_to = 0",
+        "DELETE FROM idempotency_keys",
         "UPDATE releases SET version = '9.9.9'",
         "DELETE FROM release_images",
         "UPDATE promotions SET asked_by = 'x'",
@@ -121,6 +123,8 @@ async fn nobody_can_change_what_was_told() {
     insta::assert_snapshot!(refused.join("\n"), @"
     permission denied for table events
     permission denied for table events
+    permission denied for table event_horizon
+    permission denied for table idempotency_keys
     permission denied for table releases
     permission denied for table release_images
     permission denied for table promotions

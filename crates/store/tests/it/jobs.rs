@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use store::PageSize;
-use store::audit::{Filter, NewEntry};
+use store::audit::Filter;
+use store::events::{Fact, Kind};
 use store::jobs::{Effects, Ended, Failure, LeaseError, LeasedJob, NewJob, Outcome};
 use uuid::Uuid;
 
@@ -41,13 +42,13 @@ impl World {
     }
 }
 
-fn entry() -> NewEntry {
-    NewEntry { action: "thing.swept".to_owned(), subject: "thing/1".to_owned(), details: json!({}) }
+fn fact() -> Fact {
+    Fact { kind: Kind::ReleaseVerified, subject: "release/1".to_owned(), details: json!({}) }
 }
 
 /// What a job leaves on the record.
 fn noted() -> Effects {
-    Effects { entries: vec![entry()], ..Effects::default() }
+    Effects { facts: vec![fact()], ..Effects::default() }
 }
 
 fn lost<T: std::fmt::Debug>(result: Result<T, LeaseError>) -> Uuid {
@@ -111,7 +112,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_stale_holder_is_refused_ever
     let jobs = world.store.jobs();
     assert_eq!(lost(jobs.renew(&stale.lease, MINUTE).await), id);
     assert_eq!(lost(jobs.finish(&stale.lease, &noted(), &ann()).await), id);
-    assert_eq!(lost(jobs.fail(&stale, &Failure::Permanent("late".to_owned())).await), id);
+    assert_eq!(lost(jobs.fail(&stale, &Failure::Permanent("late".to_owned()), &ann()).await), id);
     assert_eq!(lost(jobs.give_back(&stale.lease).await), id);
     assert_eq!(world.state(id).await, (2, Some("b".to_owned()), None));
     assert_eq!(
@@ -157,7 +158,7 @@ async fn a_job_that_fails_waits_and_is_given_up_after_its_last_attempt() {
     let failure = Failure::Retry("the registry does not answer".to_owned());
 
     let first = world.takes("a", MINUTE).await.unwrap();
-    assert_eq!(world.store.jobs().fail(&first, &failure).await.unwrap(), Ended::WillRetry);
+    assert_eq!(world.store.jobs().fail(&first, &failure, &ann()).await.unwrap(), Ended::WillRetry);
     let waiting = world.store.jobs().get(id).await.unwrap().unwrap();
     assert_eq!(waiting.last_error.as_deref(), Some("the registry does not answer"));
     assert_eq!(world.takes("a", MINUTE).await, None, "it waits before the next attempt");
@@ -165,7 +166,7 @@ async fn a_job_that_fails_waits_and_is_given_up_after_its_last_attempt() {
     world.make_due(id).await;
     let second = world.takes("a", MINUTE).await.unwrap();
     assert_eq!(second.attempt, 2);
-    assert_eq!(world.store.jobs().fail(&second, &failure).await.unwrap(), Ended::GivenUp);
+    assert_eq!(world.store.jobs().fail(&second, &failure, &ann()).await.unwrap(), Ended::GivenUp);
     assert_eq!(world.state(id).await, (2, None, Some(Outcome::Failed)));
 }
 
@@ -175,7 +176,8 @@ async fn a_permanent_failure_is_not_tried_again() {
     let id = world.job().await;
     let job = world.takes("a", MINUTE).await.unwrap();
 
-    let ended = world.store.jobs().fail(&job, &Failure::Permanent("bad payload".to_owned())).await.unwrap();
+    let failure = Failure::Permanent("bad payload".to_owned());
+    let ended = world.store.jobs().fail(&job, &failure, &ann()).await.unwrap();
 
     assert_eq!(ended, Ended::GivenUp);
     assert_eq!(world.state(id).await, (1, None, Some(Outcome::Failed)));
@@ -201,10 +203,12 @@ async fn a_job_that_kills_its_worker_every_time_is_given_up() {
     world.takes("a", RUN_OUT).await.unwrap();
     assert_eq!(world.takes("b", MINUTE).await, None);
 
-    assert_eq!(world.store.jobs().give_up_exhausted().await.unwrap(), 1);
+    assert_eq!(world.store.jobs().give_up_exhausted("b").await.unwrap(), 1);
+    let told = world.store.events().after(0, 10).await.unwrap();
+    assert_eq!((told.len(), told[0].event.as_str(), told[0].actor.as_str()), (1, "job.dead", "b"));
 
     let job = world.store.jobs().get(id).await.unwrap().unwrap();
     assert_eq!(job.outcome, Some(Outcome::Failed));
     insta::assert_snapshot!(job.last_error.unwrap(), @"the lease of `a` ran out on the last attempt");
-    assert_eq!(world.store.jobs().give_up_exhausted().await.unwrap(), 0);
+    assert_eq!(world.store.jobs().give_up_exhausted("b").await.unwrap(), 0);
 }

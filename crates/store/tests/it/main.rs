@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod events;
+mod forgetting;
 mod jobs;
 mod record;
 mod refusals;
+mod told;
 
 use scratch_store::ScratchStore;
 use store::audit::Filter;

@@ -16,6 +16,7 @@ mod project;
 mod prometheus;
 mod receiver;
 mod stack;
+mod traces;
 
 use std::path::{Path, PathBuf};
 

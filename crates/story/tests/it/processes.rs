@@ -76,13 +76,7 @@ impl Processes {
     /// The same people, who come in elsewhere.
     pub(crate) fn door_at(&self, running: &Running) -> Door {
         let keys = self.secrets.join("token-keys");
-        let mint = move |subject: &str, role: &str| {
-            let mut command = Command::new(binary("gateway"));
-            command.args(["token", "--subject", subject, "--role", role]).env("TOKEN_KEYS_FILE", &keys);
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).unwrap().trim().to_owned()
-        };
+        let mint = move |subject: &str, role: &str| mint(&keys, subject, role);
         Door { url: running.url(), mint: Box::new(mint) }
     }
 
@@ -105,6 +99,15 @@ impl Given {
         let gateway = gateway.env("IDENTITY_KEY_FILE", text(&secrets.join("identity-key")));
         gateway.env("TOKEN_KEYS_FILE", text(&secrets.join("token-keys"))).start().await
     }
+}
+
+/// A token that the keys of that file sign.
+pub(crate) fn mint(keys: &Path, subject: &str, role: &str) -> String {
+    let mut command = Command::new(binary("gateway"));
+    command.args(["token", "--subject", subject, "--role", role]).env("TOKEN_KEYS_FILE", keys);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 pub(crate) fn service(name: &str) -> Binary {

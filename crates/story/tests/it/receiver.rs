@@ -28,6 +28,7 @@ pub(crate) struct Message {
     /// The event's number.
     pub(crate) number: i64,
     pub(crate) request_id: Option<String>,
+    pub(crate) traceparent: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -96,7 +97,8 @@ async fn take(State(kept): State<Kept>, headers: HeaderMap, body: String) -> Sta
     let (true, Some(number), Ok(body)) = (genuine, number, serde_json::from_str(&body)) else {
         return StatusCode::UNAUTHORIZED;
     };
-    let request_id = headers.get("x-request-id").map(|it| it.to_str().unwrap_or_default().to_owned());
-    kept.messages.lock().unwrap().push(Message { number, request_id, body });
+    let given = |name: &str| headers.get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let (request_id, traceparent) = (given("x-request-id"), given("traceparent"));
+    kept.messages.lock().unwrap().push(Message { number, request_id, traceparent, body });
     StatusCode::NO_CONTENT
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use store::jobs::{DeliverWebhook, Effects, Failure};
+use tracing::field::Empty;
+use tracing::{Instrument as _, info_span};
 
 use super::{Done, Task};
 use crate::receivers::Format;
@@ -19,10 +21,13 @@ pub(super) async fn run(task: Task) -> Done {
         body: body(&webhook, receiver.format, task.request_id.as_deref()).to_string(),
         request_id: task.request_id.clone(),
     };
-    let sent = task.tools.sender.send(&receiver.url, &message, &receiver.keys, receiver.timeout).await;
+    let span = info_span!("POST", otel.kind = "client", otel.status = Empty, receiver = receiver.name);
+    let sending = task.tools.sender.send(&receiver.url, &message, &receiver.keys, receiver.timeout);
+    let sent = sending.instrument(span.clone()).await;
     match sent {
         Ok(()) => Ok(Effects::default()),
         Err(why) => {
+            span.record("otel.status", "error");
             let text = format!("`{}` was not told: {why}", webhook.receiver);
             Err(match why {
                 Undelivered::Gone => Failure::Permanent(text),

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-use store::audit::NewEntry;
+use serde_json::json;
 use store::environments::Environment;
+use store::events::{Fact, Kind};
 use store::jobs::{Effects, Failure, VerifyRelease};
-use store::outbox::NewEvent;
 use store::releases::Release;
 
 use super::{Done, Task};
@@ -29,21 +28,16 @@ pub(super) async fn run(task: Task) -> Done {
         let finding = task.tools.registries.look_at(image).await.map_err(later)?;
         findings.insert(image.service.clone(), finding);
     }
-    let details = verdict(&release, &findings, &environments);
-    let subject = format!("release/{}", release.id);
-    let action = "release.verified".to_owned();
-    let mut payload = details.clone();
-    payload["release_id"] = json!(release.id);
-    let event = NewEvent { event: action.clone(), payload, request_id: task.request_id };
-    let entry = NewEntry { action, subject, details };
-    Ok(Effects { entries: vec![entry], events: vec![event], ..Effects::default() })
+    let fact = judged(&release, &findings, &environments);
+    Ok(Effects { facts: vec![fact], ..Effects::default() })
 }
 
 fn later(error: impl Into<anyhow::Error>) -> Failure {
     Failure::Retry(format!("{:#}", error.into()))
 }
 
-fn verdict(release: &Release, findings: &Findings, environments: &[Environment]) -> Value {
+/// The verdict, under the name that says it.
+fn judged(release: &Release, findings: &Findings, environments: &[Environment]) -> Fact {
     let lacks = |service: &&String| !findings.contains_key(*service);
     let missing: BTreeMap<&str, Vec<&String>> = environments
         .iter()
@@ -52,16 +46,23 @@ fn verdict(release: &Release, findings: &Findings, environments: &[Environment])
         .collect();
     let any = |wanted: fn(&Finding) -> bool| findings.values().any(wanted);
     // The worst that holds.
-    let verdict = if any(|it| matches!(it, Finding::Refused { .. })) {
-        "refused"
+    let (kind, verdict) = if any(|it| matches!(it, Finding::Refused { .. })) {
+        (Kind::ReleaseRejected, "refused")
     } else if findings.is_empty() || !missing.is_empty() {
-        "incomplete"
+        (Kind::ReleaseNotVerified, "incomplete")
     } else if any(|it| *it == Finding::NotChecked) {
-        "not_checked"
+        (Kind::ReleaseNotVerified, "not_checked")
     } else {
-        "verified"
+        (Kind::ReleaseVerified, "verified")
     };
-    json!({ "verdict": verdict, "version": release.version, "images": findings, "missing": missing })
+    let details = json!({
+        "release_id": release.id,
+        "version": release.version,
+        "verdict": verdict,
+        "images": findings,
+        "missing": missing,
+    });
+    Fact { kind, subject: format!("release/{}", release.id), details }
 }
 
 #[cfg(test)]
@@ -94,7 +95,9 @@ mod tests {
         };
         let findings = findings.iter().map(|(name, it)| ((*name).to_owned(), it.clone())).collect();
         let environments: Vec<Environment> = environments.iter().map(environment).collect();
-        verdict(&release, &findings, &environments).to_string()
+        let mut fact = judged(&release, &findings, &environments);
+        fact.details["release_id"].take();
+        format!("{} {}", fact.kind.name(), fact.details)
     }
 
     fn verified() -> Finding {
@@ -106,25 +109,25 @@ mod tests {
         let findings = [("gateway", verified()), ("worker", verified())];
         let environments: [(&str, &[&str]); 2] =
             [("production", &["gateway", "worker"]), ("small", &["gateway"])];
-        insta::assert_snapshot!(told(&findings, &environments), @r#"{"images":{"gateway":{"signed_by":["key"],"state":"verified"},"worker":{"signed_by":["key"],"state":"verified"}},"missing":{},"verdict":"verified","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&findings, &environments), @r#"release.verified {"images":{"gateway":{"signed_by":["key"],"state":"verified"},"worker":{"signed_by":["key"],"state":"verified"}},"missing":{},"release_id":null,"verdict":"verified","version":"1.4.0"}"#);
     }
 
     #[test]
     fn an_image_that_an_environment_lacks_makes_it_incomplete_signed_or_not() {
         let environments: [(&str, &[&str]); 1] = [("production", &["gateway", "worker"])];
-        insta::assert_snapshot!(told(&[("gateway", Finding::NotChecked)], &environments), @r#"{"images":{"gateway":{"state":"not_checked"}},"missing":{"production":["worker"]},"verdict":"incomplete","version":"1.4.0"}"#);
-        insta::assert_snapshot!(told(&[], &[]), @r#"{"images":{},"missing":{},"verdict":"incomplete","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&[("gateway", Finding::NotChecked)], &environments), @r#"release.not_verified {"images":{"gateway":{"state":"not_checked"}},"missing":{"production":["worker"]},"release_id":null,"verdict":"incomplete","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&[], &[]), @r#"release.not_verified {"images":{},"missing":{},"release_id":null,"verdict":"incomplete","version":"1.4.0"}"#);
     }
 
     #[test]
     fn one_image_that_is_not_what_was_released_makes_it_refused() {
         let findings =
             [("gateway", verified()), ("worker", Finding::Refused { why: "not signed".to_owned() })];
-        insta::assert_snapshot!(told(&findings, &[]), @r#"{"images":{"gateway":{"signed_by":["key"],"state":"verified"},"worker":{"state":"refused","why":"not signed"}},"missing":{},"verdict":"refused","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&findings, &[]), @r#"release.rejected {"images":{"gateway":{"signed_by":["key"],"state":"verified"},"worker":{"state":"refused","why":"not signed"}},"missing":{},"release_id":null,"verdict":"refused","version":"1.4.0"}"#);
     }
 
     #[test]
     fn where_nobody_said_whose_signatures_count_nothing_is_called_verified() {
-        insta::assert_snapshot!(told(&[("gateway", Finding::NotChecked)], &[]), @r#"{"images":{"gateway":{"state":"not_checked"}},"missing":{},"verdict":"not_checked","version":"1.4.0"}"#);
+        insta::assert_snapshot!(told(&[("gateway", Finding::NotChecked)], &[]), @r#"release.not_verified {"images":{"gateway":{"state":"not_checked"}},"missing":{},"release_id":null,"verdict":"not_checked","version":"1.4.0"}"#);
     }
 }

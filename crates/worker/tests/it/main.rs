@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dead_letters;
+mod forgetting;
 mod kills;
 mod leases;
 mod receiver;
@@ -141,7 +142,8 @@ impl World {
     async fn verdicts(&self, release: &Release) -> Vec<Entry> {
         let about = Filter { subject: Some(format!("release/{}", release.id)), ..Filter::default() };
         let page = self.store.audit().list(&about, None, PageSize::clamped(100)).await.unwrap();
-        page.items.into_iter().filter(|entry| entry.action == "release.verified").collect()
+        let verdicts = ["release.verified", "release.rejected", "release.not_verified"];
+        page.items.into_iter().filter(|entry| verdicts.contains(&entry.action.as_str())).collect()
     }
 
     async fn admin(&self) -> PgConnection {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ::service::testing::figures;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -135,4 +136,32 @@ async fn it_tells_how_many_jobs_wait_run_are_dead_and_have_ended() {
     slipway_outbox_oldest_age_seconds{} 0.0
     slipway_outbox_pending{} 0.0
     "#);
+}
+
+#[tokio::test]
+async fn every_figure_is_in_the_table_of_figures() {
+    let world = World::new().await;
+    let admin = free_address();
+    let settings = [
+        ("ADMIN_LISTEN", admin.to_string()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1".to_owned()),
+    ];
+    let worker = world.worker_with(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
+    // What is told of requests comes with the first one.
+    wait_for(worker.address, "/health/ready", 200).await;
+    world.release("1.4.0").await;
+    let table = include_str!("../../../../.config/prometheus/README.md");
+    let headings = ["Of every service", "Of services with a database", "Of the worker"];
+    let listed = figures::listed(table, &headings);
+    // What is told of jobs comes with the first one, and with the first count of them.
+    let start = Instant::now();
+    loop {
+        let told = figures::told(&get(admin, "/metrics").await.unwrap_or_default());
+        if told == listed {
+            break;
+        }
+        let differ: Vec<_> = told.symmetric_difference(&listed).collect();
+        assert!(start.elapsed() < DEADLINE, "{differ:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -1,13 +1,13 @@
-//! What someone may do.
+//! What someone may do: the one word that tokens, identities, the record and the API's contract share.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// What someone may do; each role may also do what the ones before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Reads.
@@ -26,8 +26,8 @@ impl Role {
     /// Every role, the one that may do least first.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Releaser, Self::Operator];
 
-    /// Its name, as tokens and the record hold it.
-    pub fn as_str(self) -> &'static str {
+    /// Its name, as tokens, people and the record write it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
             Self::Releaser => "releaser",
@@ -45,13 +45,13 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
+        Self::ALL.into_iter().find(|role| role.name() == text).ok_or(UnknownRole)
     }
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+        formatter.pad(self.name())
     }
 }
 
@@ -62,3 +62,20 @@ impl fmt::Display for UnknownRole {
 }
 
 impl std::error::Error for UnknownRole {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_ordered_by_what_they_may_and_go_by_their_names() {
+        assert!(Role::Viewer < Role::Releaser && Role::Releaser < Role::Operator);
+        assert!(Role::Operator.covers(Role::Viewer) && !Role::Viewer.covers(Role::Releaser));
+        for role in Role::ALL {
+            assert_eq!(role.name().parse(), Ok(role));
+            assert_eq!(serde_json::to_value(role).ok(), Some(role.name().into()));
+        }
+        assert_eq!("admin".parse::<Role>(), Err(UnknownRole));
+        assert_eq!("Operator".parse::<Role>(), Err(UnknownRole));
+    }
+}
