@@ -25,11 +25,8 @@ pub const URL_VARIABLE: &str = "SLIPWAY_URL";
 /// Who records: an API token with the role `releaser`.
 pub const TOKEN_VARIABLE: &str = "SLIPWAY_TOKEN";
 
-/// Until a connection stands, and for the whole of it with every attempt.
+/// How long it may take until a connection stands.
 const CONNECT: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two attempts, where Slipway does not say how long.
-const PAUSE: Duration = Duration::from_secs(2);
 /// Bytes of an answer that are read.
 const ANSWER_MAX: usize = 64 * 1024;
 
@@ -38,7 +35,22 @@ const ANSWER_MAX: usize = 64 * 1024;
 pub struct Slipway {
     releases: Uri,
     token: Secret,
+    pace: Pace,
 }
+
+/// How long things take at most.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// One attempt: an answer that does not come is no reason not to ask again.
+    attempt: Duration,
+    /// All of them, with the pauses.
+    all: Duration,
+    /// Between two, where Slipway does not say how long.
+    pause: Duration,
+}
+
+const PACE: Pace =
+    Pace { attempt: Duration::from_secs(15), all: Duration::from_secs(60), pause: Duration::from_secs(2) };
 
 /// What a refused request is answered with, as RFC 9457 has it.
 #[derive(Debug, Default, Deserialize)]
@@ -85,7 +97,7 @@ impl Slipway {
             let message = format!("`{URL_VARIABLE}` is set, and `{TOKEN_VARIABLE}` holds no token");
             return Err(Refusal::usage("release-slipway-token", message, TOKEN_FIX));
         };
-        Ok(Self { releases, token: Secret::new(token) })
+        Ok(Self { releases, token: Secret::new(token), pace: PACE })
     }
 
     /// Records a release; one that is recorded already is the same one.
@@ -94,13 +106,20 @@ impl Slipway {
     /// When Slipway refuses it, or does not answer in time.
     async fn record(&self, body: &str, key: &str, say: &(dyn Fn(String) + Sync)) -> Result<(), Refusal> {
         let connections = Connections::new(CONNECT).map_err(crate::Error::from)?;
-        let deadline = Instant::now() + PATIENCE;
+        let Pace { attempt, all, pause } = self.pace;
+        let deadline = Instant::now() + all;
+        let mut last = None;
         loop {
-            let (why, pause) = match timeout_at(deadline, self.attempt(&connections, body, key)).await {
+            let given_up = deadline.min(Instant::now() + attempt);
+            let (why, pause) = match timeout_at(given_up, self.attempt(&connections, body, key)).await {
                 Ok(Attempt::Recorded) => return Ok(()),
                 Ok(Attempt::Refused(refusal)) => return Err(refusal),
-                Ok(Attempt::Failed(why, after)) => (why, after.unwrap_or(PAUSE)),
-                Err(_) => ("it does not answer".to_owned(), PAUSE),
+                Ok(Attempt::Failed(why, after)) => (why, after.unwrap_or(pause)),
+                // What the deadline of all cut off says less than the attempt before.
+                Err(_) => (
+                    last.filter(|_| given_up == deadline).unwrap_or_else(|| "it does not answer".to_owned()),
+                    pause,
+                ),
             };
             let next = Instant::now() + pause;
             if next >= deadline {
@@ -111,6 +130,7 @@ impl Slipway {
                 return Err(Refusal::environment("release-slipway", message, AGAIN));
             }
             say(format!("Slipway: {why}; once more in {} s", pause.as_secs()));
+            last = Some(why);
             sleep_until(next).await;
         }
     }
@@ -258,6 +278,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
+mod flaky;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -299,8 +322,11 @@ mod tests {
     }
 
     fn judged(status: u16, body: &str) -> String {
-        let slipway =
-            Slipway { releases: Uri::from_static("https://it/v1/releases"), token: Secret::new("t") };
+        let slipway = Slipway {
+            releases: Uri::from_static("https://it/v1/releases"),
+            token: Secret::new("t"),
+            pace: PACE,
+        };
         match slipway.judge(StatusCode::from_u16(status).unwrap(), None, body.as_bytes()) {
             Attempt::Recorded => "recorded".into(),
             Attempt::Refused(it) => format!("{} {:?}: {}", it.code, it.kind, it.message),
