@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
 use service::identity::Role;
 use service::settings::FromSetting;
@@ -23,6 +23,9 @@ pub use mint::TOKEN;
 
 /// What issuer and audience are called unless the environment says otherwise.
 const NAME: &str = "slipway";
+
+/// How tokens may be signed; which of them counts for a token is its key's matter.
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::EdDSA, Algorithm::HS256];
 
 /// How often the file of keys is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -44,7 +47,8 @@ pub struct KeysFile {
 #[derive(Clone)]
 pub(crate) struct Verifier {
     keys: Arc<RwLock<Arc<Keys>>>,
-    claims: Arc<Expected>,
+    /// What tokens must say, made once for each way to sign.
+    validations: Arc<[(Algorithm, Validation)]>,
     figures: Figures,
 }
 
@@ -97,7 +101,8 @@ impl Verifier {
         }
         figures.keys.set([], keys.count() as f64);
         figures.keys_stale.set([], 0.0);
-        Self { keys: Arc::new(RwLock::new(Arc::new(keys))), claims: Arc::new(claims), figures }
+        let validations = ALGORITHMS.map(|algorithm| (algorithm, claims.validation(algorithm))).into();
+        Self { keys: Arc::new(RwLock::new(Arc::new(keys))), validations, figures }
     }
 
     /// Who the token says asks.
@@ -116,14 +121,13 @@ impl Verifier {
         if header.alg != key.algorithm {
             return Err(Refusal::Algorithm);
         }
-        let mut validation = Validation::new(key.algorithm);
-        validation.set_issuer(&[&self.claims.issuer]);
-        validation.set_audience(&[&self.claims.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.leeway = self.claims.clock_skew.as_secs();
-        validation.validate_nbf = true;
+        let (_, validation) = self
+            .validations
+            .iter()
+            .find(|(algorithm, _)| *algorithm == key.algorithm)
+            .ok_or(Refusal::Algorithm)?;
         let claims: Claims =
-            decode(token, &key.verifies, &validation).map_err(|error| refusal(&error))?.claims;
+            decode(token, &key.verifies, validation).map_err(|error| refusal(&error))?.claims;
         claims.caller()
     }
 
@@ -165,6 +169,18 @@ impl Verifier {
         tracing::info!(keys = keys.count(), "keys for tokens changed");
         self.figures.keys.set([], keys.count() as f64);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+}
+
+impl Expected {
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.leeway = self.clock_skew.as_secs();
+        validation.validate_nbf = true;
+        validation
     }
 }
 

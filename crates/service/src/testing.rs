@@ -13,12 +13,17 @@ use axum::http::StatusCode;
 use metrics::Metrics;
 use serde_json::Value;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+
 use crate::body::Limits;
+use crate::figures::Connections;
 use crate::health::Readiness;
 use crate::layers::{self, Around};
 use crate::problem::MEDIA_TYPE;
+use crate::server::{ConnectionLimits, Server};
 use crate::shutdown::Shutdown;
 
 pub use binary::{Binary, Finished, Running};
@@ -95,6 +100,28 @@ pub fn dressed(router: Router) -> Router {
     let metrics = Metrics::new();
     let around = Around::new(limits, DEADLINE, &metrics);
     layers::dress(router, Readiness::new(DEADLINE, shutdown, &metrics), around)
+}
+
+/// Serves a router on a port of its own, with everything around it that a served one has, until the runtime ends; where it
+/// listens, and its figures.
+///
+/// # Panics
+/// When no port can be had.
+pub async fn served(router: Router) -> (SocketAddr, Metrics) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it has an address");
+    let (shutdown, _drained) = Shutdown::new();
+    let metrics = Metrics::new();
+    let limits = Limits { max_bytes: 1 << 20, patience: DEADLINE };
+    let readiness = Readiness::new(DEADLINE, shutdown.clone(), &metrics);
+    let server = Server {
+        router: layers::dress(router, readiness, Around::new(limits, DEADLINE, &metrics)),
+        limits: ConnectionLimits { connections_max: 1024, ..ConnectionLimits::ADMIN },
+        figures: Connections::new(&metrics),
+        shutdown,
+    };
+    tokio::spawn(server.accept(listener));
+    (address, metrics)
 }
 
 /// Asks a router without a socket.

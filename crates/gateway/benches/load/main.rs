@@ -1,23 +1,30 @@
-//! What the gateway costs: the same requests to control straight and through the gateway, in turns, real processes on
-//! loopback over a scratch Postgres.
+//! What the gateway costs, and what a restart of Postgres costs: real processes on loopback over a scratch Postgres; as
+//! tables of Markdown.
 //!
 //! ```text
-//! cargo build -p control && cargo bench -p gateway --bench load --profile dev
+//! cargo bench -p gateway --bench load                  # optimised, as services run
+//! cargo bench -p gateway --bench load --profile dev    # quicker to build
 //! ```
 //!
-//! Twice: *closed*, where each of a few clients asks again as soon as it is answered, for requests a second; and *open*, where
-//! requests are sent at a fixed rate however long answers take, and a latency counts from when its request was due, so that a
-//! stall shows in every request that waited behind it. `LOAD_SECONDS` is how long each turn takes (default 3).
+//! The same requests go to control straight and through the gateway, in turns. *Closed*: each of a few clients asks again as
+//! soon as it is answered, for requests a second and the CPU time of each. *Open*: requests are sent at a fixed rate however
+//! long answers take, and a latency counts from when its request was due, so that a stall shows in every request that waited
+//! behind it. `LOAD_SECONDS` is how long each turn takes (default 3).
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
-use std::path::Path;
+mod restarts;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -64,6 +71,8 @@ struct Outcome {
     latencies: Vec<Duration>,
     errors: u64,
     took: Duration,
+    /// Of control and of the gateway.
+    cpu_seconds: [f64; 2],
 }
 
 #[tokio::main]
@@ -76,27 +85,59 @@ async fn main() {
     let (gateway, token) = start_gateway(&control, &signs).await;
     let straight = Way::new("straight to control", control.url(), Credentials::Identity(signs));
     let through = Way::new("through the gateway", gateway.url(), Credentials::Token(token));
-    record_a_release(&straight).await;
+    assert!(straight.ask(straight.records("1.4.0")).await.is_some(), "the release is recorded");
 
+    println!("{CLIENTS} connections, {TURNS} turns of {seconds} s each\n");
     println!(
-        "GET of one release: gateway → control → Postgres; {CLIENTS} connections, {TURNS} turns of {seconds} s each\n"
+        "| what | way | requests/s | p50 ms | p99 ms | p99.9 ms | errors | CPU of control, gateway: ms a request |"
     );
+    println!("|---|---|---|---|---|---|---|---|");
     let ways = [&straight, &through];
-    let mut closed = [Outcome::default(), Outcome::default()];
-    for _ in 0..TURNS {
-        for (way, outcome) in ways.iter().zip(&mut closed) {
-            outcome.add(closed_turn(way, turn).await);
-        }
-    }
-    report("closed loop", &ways, &closed);
-    let rate = closed.iter().map(Outcome::rate).fold(f64::INFINITY, f64::min) * OPEN_PART;
+    let services = [&control, &gateway];
+    let read = |way: &Way| way.reads();
+    let reads = closed("read one release, closed loop", &ways, services, turn, &read).await;
+    let number = AtomicU64::new(0);
+    let record = |way: &Way| way.records(&format!("2.0.{}", number.fetch_add(1, Ordering::Relaxed)));
+    closed("record a release, closed loop", &ways, services, turn, &record).await;
+    let rate = reads.iter().map(Outcome::rate).fold(f64::INFINITY, f64::min) * OPEN_PART;
     let mut open = [Outcome::default(), Outcome::default()];
     for _ in 0..TURNS {
         for (way, outcome) in ways.iter().zip(&mut open) {
             outcome.add(open_turn(way, turn, rate).await);
         }
     }
-    report(&format!("open loop, {rate:.0} requests/s due"), &ways, &open);
+    report(&format!("read one release, open loop, {rate:.0} requests/s due"), &ways, &open);
+    drop((control, gateway));
+    restarts::report().await;
+}
+
+/// Turns of each way; `request` makes one request more.
+async fn closed(
+    what: &str,
+    ways: &[&Way; 2],
+    services: [&Running; 2],
+    turn: Duration,
+    request: &(dyn Fn(&Way) -> Request + Sync),
+) -> [Outcome; 2] {
+    let mut outcomes = [Outcome::default(), Outcome::default()];
+    for _ in 0..TURNS {
+        for (way, outcome) in ways.iter().zip(&mut outcomes) {
+            let before = cpu_seconds(services).await;
+            outcome.add(closed_turn(way, turn, request).await);
+            let after = cpu_seconds(services).await;
+            outcome.cpu_seconds =
+                std::array::from_fn(|index| outcome.cpu_seconds[index] + after[index] - before[index]);
+        }
+    }
+    report(what, ways, &outcomes);
+    outcomes
+}
+
+/// The CPU time that control and gateway have had.
+async fn cpu_seconds(services: [&Running; 2]) -> [f64; 2] {
+    let of =
+        async |service: &Running| service.metric("process_cpu_seconds_total{}").await.unwrap_or_default();
+    [of(services[0]).await, of(services[1]).await]
 }
 
 impl Way {
@@ -120,14 +161,24 @@ impl Way {
         }
     }
 
+    fn reads(&self) -> Request {
+        self.request("GET", "/v1/releases/1.4.0", Body::empty())
+    }
+
+    fn records(&self, version: &str) -> Request {
+        let image = format!("registry.example.org/slipway/gateway@sha256:{}", "a".repeat(64));
+        let release =
+            json!({ "version": version, "commit": "c0ffee00".repeat(5), "images": { "gateway": image } });
+        self.request("POST", "/v1/releases", release.to_string().into())
+    }
+
     /// Asks once and reads the whole answer; nothing when it was no good one.
-    async fn ask(&self) -> Option<()> {
+    async fn ask(&self, request: Request) -> Option<()> {
         let asked = async {
-            let answer =
-                self.client.request(self.request("GET", "/v1/releases/1.4.0", Body::empty())).await.ok()?;
+            let answer = self.client.request(request).await.ok()?;
             let status = answer.status();
             let body = answer.into_body().collect().await.ok()?.to_bytes();
-            (status == 200 && !body.is_empty()).then_some(())
+            (status.is_success() && !body.is_empty()).then_some(())
         };
         tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
     }
@@ -162,22 +213,23 @@ impl Outcome {
     }
 }
 
-async fn closed_turn(way: &Way, turn: Duration) -> Outcome {
+async fn closed_turn(way: &Way, turn: Duration, request: &(dyn Fn(&Way) -> Request + Sync)) -> Outcome {
     let started = Instant::now();
-    let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
-        let way = way.clone();
-        clients.spawn(async move {
-            let mut outcome = Outcome::default();
-            while started.elapsed() < turn {
-                let asked = Instant::now();
-                let answer = way.ask().await;
-                outcome.note(answer, asked.elapsed());
-            }
-            outcome
-        });
+    let client = async || {
+        let mut outcome = Outcome::default();
+        while started.elapsed() < turn {
+            let asked = Instant::now();
+            let answer = way.ask(request(way)).await;
+            outcome.note(answer, asked.elapsed());
+        }
+        outcome
+    };
+    let mut all = Outcome::default();
+    for outcome in join_all((0..CLIENTS).map(|_| client())).await {
+        all.add(outcome);
     }
-    gather(clients, started).await
+    all.took = started.elapsed();
+    all
 }
 
 async fn open_turn(way: &Way, turn: Duration, rate: f64) -> Outcome {
@@ -191,7 +243,7 @@ async fn open_turn(way: &Way, turn: Duration, rate: f64) -> Outcome {
         let way = way.clone();
         requests.spawn(async move {
             let mut outcome = Outcome::default();
-            let answer = way.ask().await;
+            let answer = way.ask(way.reads()).await;
             outcome.note(answer, due.elapsed());
             outcome
         });
@@ -208,20 +260,34 @@ async fn gather(mut running: JoinSet<Outcome>, started: Instant) -> Outcome {
     all
 }
 
-fn report(title: &str, ways: &[&Way; 2], outcomes: &[Outcome; 2]) {
-    println!("{title:32} requests/s   p50 ms   p99 ms  p99.9 ms   errors");
+fn report(what: &str, ways: &[&Way; 2], outcomes: &[Outcome; 2]) {
     for (way, outcome) in ways.iter().zip(outcomes) {
         let [rate, p50, p99, p999] = outcome.figures();
-        println!("  {:30} {rate:10.0} {p50:8.2} {p99:8.2} {p999:9.2} {:8}", way.name, outcome.errors);
+        let each =
+            outcome.cpu_seconds.map(|seconds| seconds * 1000.0 / outcome.latencies.len().max(1) as f64);
+        let cpu = if each == [0.0; 2] { String::new() } else { format!("{:.2}, {:.2}", each[0], each[1]) };
+        let (name, errors) = (way.name, outcome.errors);
+        println!("| {what} | {name} | {rate:.0} | {p50:.2} | {p99:.2} | {p999:.2} | {errors} | {cpu} |");
     }
     let [straight, through] = outcomes.each_ref().map(Outcome::figures);
     let [rate, p50, p99, p999] = std::array::from_fn(|index| through[index] / straight[index]);
-    println!("  {:30} {rate:10.2} {p50:8.2} {p99:8.2} {p999:9.2}\n", "through / straight");
+    println!("| {what} | through / straight | {rate:.2} | {p50:.2} | {p99:.2} | {p999:.2} | | |");
 }
 
-async fn start_control(scratch: &ScratchStore, signs: &TestGateway) -> Running {
-    let path = Path::new(env!("CARGO_BIN_EXE_gateway")).with_file_name("control");
-    assert!(path.exists(), "`{}` is not there: build it first (`cargo build -p control`)", path.display());
+/// Control beside the gateway, built as the gateway is.
+fn built_control() -> PathBuf {
+    let gateway = Path::new(env!("CARGO_BIN_EXE_gateway"));
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--locked", "--quiet", "--package", "control"]);
+    if gateway.parent().is_some_and(|folder| folder.ends_with("release")) {
+        build.arg("--release");
+    }
+    assert!(build.status().is_ok_and(|status| status.success()), "control cannot be built");
+    gateway.with_file_name("control")
+}
+
+pub(crate) async fn start_control(scratch: &ScratchStore, signs: &TestGateway) -> Running {
+    let path = built_control();
     let binary = Binary::new(path.to_str().expect("the path is text"));
     binary
         .env("DATABASE_URL", &scratch.app_url())
@@ -232,7 +298,7 @@ async fn start_control(scratch: &ScratchStore, signs: &TestGateway) -> Running {
 }
 
 /// The gateway, and a token that it believes.
-async fn start_gateway(control: &Running, signs: &TestGateway) -> (Running, String) {
+pub(crate) async fn start_gateway(control: &Running, signs: &TestGateway) -> (Running, String) {
     let folder = tempfile::TempDir::new().expect("a folder can be made");
     let keys = folder.path().join("keys.json");
     // The identity's key is random, so it does for this, too.
@@ -247,13 +313,4 @@ async fn start_gateway(control: &Running, signs: &TestGateway) -> (Running, Stri
         .env("LOG", LOG);
     let made = binary.run(&["token", "--subject", "ann", "--role", "operator"]).await;
     (binary.start().await, made.stdout.trim().to_owned())
-}
-
-async fn record_a_release(way: &Way) {
-    let image = format!("registry.example.org/slipway/gateway@sha256:{}", "a".repeat(64));
-    let release =
-        json!({ "version": "1.4.0", "commit": "c0ffee00".repeat(5), "images": { "gateway": image } });
-    let request = way.request("POST", "/v1/releases", release.to_string().into());
-    let answer = way.client.request(request).await.expect("control answers");
-    assert_eq!(answer.status(), 201, "the release is recorded");
 }

@@ -8,8 +8,10 @@ use axum::extract::Request;
 use axum::routing::{get, post};
 use serde::Deserialize;
 use service::request_id::RequestId;
-use service::testing::{Answer, ask, dressed};
+use service::testing::{Answer, ask, dressed, served};
 use service::{Problem, extract};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,14 +27,16 @@ struct Line {
 }
 
 fn router() -> Router {
-    dressed(
-        Router::new()
+    dressed(routes())
+}
+
+fn routes() -> Router {
+    Router::new()
             .route("/orders", post(async |extract::Json(_): extract::Json<Order>| "taken"))
             .route("/orders/{id}", get(async |extract::Path(id): extract::Path<u32>| id.to_string()))
             .route("/id", get(async |id: RequestId| id.as_str().to_owned()))
             .route("/panic", get(async || -> &'static str { panic!("the handler fell over") }))
             .route("/refused", get(async || Problem::conflict("it is there already"))),
-    )
 }
 
 async fn get_path(path: &str) -> Answer {
@@ -68,6 +72,37 @@ async fn a_request_id_is_kept_returned_and_stands_in_errors() {
 #[tokio::test]
 async fn a_panic_in_a_handler_is_a_500_that_says_nothing_of_the_inside() {
     insta::assert_snapshot!(get_path("/panic").await.summary(), @r#"500 {"code":"internal","detail":"the service failed; its log says why under this request id"}"#);
+}
+
+#[tokio::test]
+async fn a_panic_is_counted_and_its_connection_goes_on() {
+    let (address, metrics) = served(routes()).await;
+    let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+    for (path, status) in [("/panic", "500"), ("/orders/7", "200"), ("/panic", "500"), ("/id", "200")] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut head, mut length) = (Vec::new(), 0);
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            if line.trim_end().is_empty() {
+                break;
+            }
+            if let Some(told) = line.strip_prefix("content-length: ") {
+                length = told.trim_end().parse().unwrap();
+            }
+            head.push(line);
+        }
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        assert!(head[0].starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head:?}");
+    }
+    let told = metrics.encode();
+    assert!(told.contains(r#"http_server_panics_total{route="/panic"} 2"#), "{told}");
+    assert!(told.contains("http_server_connections_accepted_total 1"), "{told}");
+    assert!(
+        told.contains(r#"http_server_requests_total{method="GET",route="/panic",status="500"} 2"#),
+        "{told}"
+    );
 }
 
 #[tokio::test]

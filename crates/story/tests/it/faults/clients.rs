@@ -9,11 +9,10 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stage::Stage;
+use super::stage::{Stage, http_client};
 
 /// Between two attempts: less than what `retry-after` says, so that many fall into the time of a fault.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -47,7 +46,7 @@ impl Clients {
         let mut working = JoinSet::new();
         for client in 0..count {
             let one = One {
-                http: Client::builder(TokioExecutor::new()).build_http(),
+                http: http_client(),
                 target: format!("{}/v1/releases", stage.gateway.url()),
                 token: stage.token.clone(),
                 recorded: Arc::clone(&recorded),

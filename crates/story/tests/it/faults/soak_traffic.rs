@@ -9,11 +9,10 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::stage::Stage;
+use super::stage::{Stage, http_client};
 
 /// Between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -55,7 +54,7 @@ impl Traffic {
         let (over, requests) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let faults = Arc::<Mutex<Vec<Value>>>::default();
         let one = One {
-            http: Client::builder(TokioExecutor::new()).build_http(),
+            http: http_client(),
             gateway: stage.gateway.url(),
             token: stage.token.clone(),
             over: Arc::clone(&over),

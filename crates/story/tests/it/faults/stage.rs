@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use axum::http::response::Parts;
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use scratch_postgres::{Options, Provider, Server};
 use scratch_store::ScratchStore;
 use serde_json::Value;
@@ -88,7 +89,7 @@ impl Stage {
             control,
             receiver,
             token: made.stdout.trim().to_owned(),
-            http: Client::builder(TokioExecutor::new()).build_http(),
+            http: http_client(),
             victim: worker,
             wire,
             scratch,
@@ -141,7 +142,11 @@ impl Stage {
 
     /// Waits until no job and no event waits.
     pub(crate) async fn until_done(&self) {
-        let give_up = tokio::time::Instant::now() + DEADLINE;
+        self.until_done_within(DEADLINE).await;
+    }
+
+    pub(crate) async fn until_done_within(&self, limit: Duration) {
+        let give_up = tokio::time::Instant::now() + limit;
         loop {
             let open: Vec<(i64, i64)> = self
                 .asks(
@@ -195,6 +200,22 @@ impl Stage {
         self.receiver.told(2 * recorded.len()).await;
     }
 
+    /// So many jobs more to verify the release that there is.
+    pub(crate) async fn enqueues(&self, jobs: i64) {
+        let mut admin = PgConnection::connect(&self.scratch.admin_url()).await.unwrap();
+        let enqueues = "INSERT INTO jobs (id, kind, payload)
+                        SELECT gen_random_uuid(), 'verify_release', jsonb_build_object('release_id', releases.id)
+                        FROM (SELECT id FROM releases LIMIT 1) releases, generate_series(1, $1)";
+        sqlx::query(enqueues).bind(jobs).execute(&mut admin).await.unwrap();
+    }
+
+    /// Follows changes: the answer's head, and the stream.
+    pub(crate) async fn follow(&self) -> (Parts, Body) {
+        let request = Request::get(format!("{}/v1/events", self.gateway.url()))
+            .header("authorization", format!("Bearer {}", self.token));
+        self.http.request(request.body(Body::empty()).unwrap()).await.unwrap().map(Body::new).into_parts()
+    }
+
     /// Makes what is done look as if it were done long since.
     pub(crate) async fn ages(&self) {
         let mut admin = PgConnection::connect(&self.scratch.admin_url()).await.unwrap();
@@ -243,6 +264,14 @@ async fn durable(scratch: &ScratchStore) {
         sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.unwrap();
     let setting = format!(r#"ALTER DATABASE "{name}" SET synchronous_commit = on"#);
     admin.execute(AssertSqlSafe(setting)).await.unwrap();
+}
+
+/// Its unused connections are given up before the gateway closes them: a request would meet their end.
+pub(crate) fn http_client() -> Client<HttpConnector, Body> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(5))
+        .build_http()
 }
 
 /// A problem's code.
