@@ -8,7 +8,10 @@ use service::identity::Verifier;
 use store::Store;
 
 fn main() -> ExitCode {
-    let about = service::about!(&[("LISTEN", "0.0.0.0:8001"), ("ADMIN_LISTEN", "0.0.0.0:9001")]);
+    // A request takes a few statements of 5 s at most; and the gateway waits for 30 s.
+    let defaults =
+        &[("LISTEN", "0.0.0.0:8001"), ("ADMIN_LISTEN", "0.0.0.0:9001"), ("REQUEST_TIMEOUT_S", "20")];
+    let about = service::about!(defaults);
     service::run(about, |config: Config, mut parts| async move {
         let options = config.database_options().counted(&parts.metrics);
         let store = Store::open(config.database.expose(), options)?;

@@ -13,6 +13,9 @@ use crate::Error;
 
 pub(crate) use connection::Connection;
 
+/// How long a connection may take to be usable again, whatever it was asked; then it is closed.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+
 /// How a process uses the database.
 #[derive(Clone)]
 pub struct Options {
@@ -95,6 +98,8 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(acquire_timeout)
+            // The pool itself asks for a sign of life without a limit: a wire that died in silence would keep the place.
+            .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_lazy_with(connect);
         Ok(Self { pool, observer, traceparent })
     }
@@ -151,6 +156,14 @@ impl Database {
             };
             observer(asked.elapsed(), how);
         }
+    }
+}
+
+/// Whether a connection that is given back has come to the end of what it was asked, so that it can be used again.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(GIVEN_BACK_WITHIN, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }
 
