@@ -277,7 +277,7 @@ fn report(what: &str, ways: &[&Way; 2], outcomes: &[Outcome; 2]) {
 /// Control beside the gateway, built as the gateway is.
 fn built_control() -> PathBuf {
     let gateway = Path::new(env!("CARGO_BIN_EXE_gateway"));
-    let mut build = Command::new(env!("CARGO"));
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.args(["build", "--locked", "--quiet", "--package", "control"]);
     if gateway.parent().is_some_and(|folder| folder.ends_with("release")) {
         build.arg("--release");

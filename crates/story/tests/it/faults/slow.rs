@@ -57,7 +57,7 @@ async fn a_database_that_says_nothing_any_more_holds_up_no_request_and_is_found_
         stage.until_ready(200).await;
         all_are_served_again(&stage).await;
     }
-    // The worker has found the database again, too.
+    // What is recorded then is done as ever.
     let clients = Clients::begin(2, &stage);
     clients.record(4).await;
     stage.has_all_of(clients.end().await.acknowledged).await;

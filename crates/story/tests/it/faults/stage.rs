@@ -49,7 +49,7 @@ impl Stage {
         Self::over((postgres, scratch), (None, url), settings).await
     }
 
-    /// With a wire between the services and Postgres that the test can disturb.
+    /// With a wire between control and Postgres that the test can disturb; the worker has one of its own.
     pub(crate) async fn behind_a_wire(settings: &[Setting<'_>]) -> Self {
         let (postgres, scratch) = database().await;
         let (wire, url) = Wire::to(&scratch.app_url());
@@ -82,7 +82,7 @@ impl Stage {
         let worker = configured("worker")
             .env("WORKER_POLL_MS", "50")
             .env("WEBHOOKS_FILE", text(&receiver.introduce(folder.path(), folder.path())))
-            .env("DATABASE_URL", &database);
+            .env("DATABASE_URL", &scratch.app_url());
         Self {
             gateway: gateway.start().await,
             worker: worker.start().await,
