@@ -25,6 +25,9 @@ const BATCH_MAX: u32 = 100;
 /// How long the look-out waits for a hint. Hints can be lost; this is how late an event can be then.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the database may take to say what there is: longer than a statement may.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long a client waits before it comes back, when its stream ends.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 
@@ -80,7 +83,7 @@ impl Followers {
             }
             let looked = tokio::select! {
                 () = self.shutdown.draining() => return Ok(()),
-                looked = async { store.events().newest().await } => looked,
+                looked = in_time(async { store.events().newest().await }) => looked,
             };
             match looked {
                 Ok(newest) => {
@@ -90,8 +93,7 @@ impl Followers {
                 // Told once: it is looked at every second.
                 Err(error) if !away => {
                     away = true;
-                    let error = format!("{:#}", anyhow::Error::from(error));
-                    tracing::warn!(error, "cannot look for changes");
+                    tracing::warn!(error = format!("{error:#}"), "cannot look for changes");
                 }
                 Err(_) => {}
             }
@@ -155,18 +157,25 @@ impl Follower {
             let Ok(_) = self.newest.wait_for(|newest| *newest > told).await.map(|newest| *newest) else {
                 return std::future::pending().await;
             };
-            match self.store.events().after(told, BATCH_MAX).await {
+            match in_time(async { self.store.events().after(told, BATCH_MAX).await }).await {
                 Ok(events) => self.batch.extend(events),
-                Err(store::Error::Forgotten { .. }) => return None,
+                Err(error) if matches!(error.downcast_ref(), Some(store::Error::Forgotten { .. })) => {
+                    return None;
+                }
                 Err(error) => {
-                    tracing::debug!(
-                        error = format!("{:#}", anyhow::Error::from(error)),
-                        "cannot read changes"
-                    );
+                    tracing::debug!(error = format!("{error:#}"), "cannot read changes");
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
             }
         }
+    }
+}
+
+/// No request's limit holds here, and a wire that died in silence gives no answer at all.
+async fn in_time<T>(asked: impl Future<Output = Result<T, store::Error>>) -> anyhow::Result<T> {
+    match tokio::time::timeout(ANSWER_WITHIN, asked).await {
+        Ok(answered) => answered.map_err(Into::into),
+        Err(_) => Err(anyhow::anyhow!("the database does not answer")),
     }
 }
 

@@ -182,7 +182,7 @@ impl Stage {
             .asks(
                 "SELECT 'audited ' || action, count(DISTINCT subject) FROM audit_entries GROUP BY action
                  UNION ALL SELECT 'audited in all', count(*) FROM audit_entries
-                 UNION ALL SELECT 'told ' || event, count(*) FROM events GROUP BY event
+                 UNION ALL SELECT 'told ' || event, count(*) FROM events WHERE event = 'release.recorded' GROUP BY event
                  ORDER BY 1",
             )
             .await;
