@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) moving: BTreeMap<String, String>,
     /// Files of the public keys that hosts trust, relative to the root; the signing key must belong to one of them.
     pub(crate) trusted_keys: Vec<String>,
+    /// What the generated workflow releases in spite of; whoever releases by hand says it on the command line.
+    pub(crate) workflow_accepts: Vec<Accept>,
     /// The git remote that branch and tag are pushed to; without it that is left to whoever releases.
     pub(crate) remote: Option<String>,
     /// The document whose section `Unreleased` becomes the version's.
@@ -45,6 +47,26 @@ pub(crate) enum Publisher {
     Gitea,
 }
 
+/// Something that keeps a release from being made unless it is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Accept {
+    /// Advisories that were not judged.
+    NoAdvisories,
+    /// Bases that stand in for genuine ones.
+    StandInBases,
+}
+
+impl Accept {
+    /// The flag of `cargo xtask release` that says the same.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::NoAdvisories => "--accept-no-advisories",
+            Self::StandInBases => "--accept-stand-in-bases",
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let own = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
@@ -57,6 +79,7 @@ impl Default for Settings {
             tags: own(&["v{version}", "sha-{commit}"]),
             moving: moving.map(|(branch, tag)| (branch.to_owned(), tag.to_owned())).into(),
             trusted_keys: Vec::new(),
+            workflow_accepts: Vec::new(),
             remote: None,
             changelog: "CHANGELOG.md".into(),
         }

@@ -9,6 +9,8 @@ pub(super) struct Job {
     pub(super) needs: Vec<String>,
     /// The lines of its steps, in order.
     pub(super) runs: Vec<String>,
+    /// Variables that the runner sets from what the server keeps for it.
+    pub(super) given: Vec<String>,
 }
 
 /// The jobs of a workflow, in the order of the file.
@@ -40,6 +42,8 @@ pub(super) fn jobs(text: &str, path: &str) -> anyhow::Result<Vec<Job>> {
             job.runs.push(run.into());
         } else if let Some(needs) = line.strip_prefix("needs: [").and_then(|it| it.strip_suffix(']')) {
             job.needs = needs.split(", ").map(Into::into).collect();
+        } else if let Some((name, _)) = line.split_once(": ${{ ") {
+            job.given.push(name.into());
         } else if !PASSED_OVER.iter().any(|known| line.starts_with(known)) {
             bail!(
                 "{}: `{line}` is not what the step table writes, so it cannot be replayed; `{}` writes the file anew",
@@ -62,8 +66,6 @@ const PASSED_OVER: &[&str] = &[
     "fetch-depth: 0",
     "persist-credentials: false",
     "env:",
-    "REGISTRY_USER: ",
-    "REGISTRY_TOKEN: ",
 ];
 
 #[cfg(test)]

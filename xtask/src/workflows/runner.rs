@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::read::Job;
 use crate::{
     context::Context,
     process::{Finished, Log, Process, ProcessError},
@@ -51,7 +52,7 @@ impl Workspace {
     pub(super) fn run(
         &self,
         cx: &Context,
-        job: &str,
+        job: &Job,
         line: &str,
         log: &Log,
     ) -> Result<Finished, ProcessError> {
@@ -69,15 +70,21 @@ impl Workspace {
             ("GITHUB_ACTIONS", "true"),
             ("GITEA_ACTIONS", "true"),
             ("GITHUB_EVENT_NAME", "push"),
-            ("GITHUB_JOB", job),
+            ("GITHUB_JOB", &job.name),
             ("GITHUB_SHA", &self.commit),
             ("TERM", "dumb"),
         ] {
             process = process.env(name, value);
         }
+        // What the server keeps for the job, whoever replays it has under the same name.
+        for name in &job.given {
+            if let Some(value) = std::env::var_os(name) {
+                process = process.env(name, value);
+            }
+        }
         process
             .env("GITHUB_WORKSPACE", self.checkout())
-            .env("GITHUB_STEP_SUMMARY", temp.join(format!("{job}.md")))
+            .env("GITHUB_STEP_SUMMARY", temp.join(format!("{}.md", job.name)))
             .env("RUNNER_TEMP", &temp)
             .env("TMPDIR", scratch_folder(cx, &temp))
             .log(log)

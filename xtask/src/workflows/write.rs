@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     config::Workflows,
     context::Context,
-    release::Publisher,
+    release::{self, Publisher},
     steps::{Lane, Step},
 };
 
@@ -18,11 +18,16 @@ const MARK: &str =
 const CHECKOUT: &str =
     "https://github.com/actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2";
 
+/// The workflow that publishes, and its only job.
+pub(super) const RELEASE: &str = "release.yml";
+pub(super) const PUBLISH: &str = "publish";
+
 /// What a release is published with; nothing but the release sees it, and what is empty counts as not set.
 const PUBLISHER: &[(&str, &str)] = &[
     ("SLIPWAY_REGISTRY_USER", "vars.REGISTRY_USER"),
     ("SLIPWAY_REGISTRY_PASSWORD", "secrets.REGISTRY_TOKEN"),
     ("SLIPWAY_SIGNING_KEY", "secrets.SIGNING_KEY"),
+    ("SLIPWAY_SIGNING_PASSPHRASE", "secrets.SIGNING_PASSPHRASE"),
     ("SLIPWAY_URL", "vars.SLIPWAY_URL"),
     ("SLIPWAY_TOKEN", "secrets.SLIPWAY_TOKEN"),
 ];
@@ -43,7 +48,7 @@ pub(super) fn files(cx: &Context) -> Vec<(String, String)> {
     let settings = &cx.config.workflows;
     let mut files = vec![(format!("{FOLDER}/ci.yml"), ci(settings, &jobs(cx)))];
     if cx.config.release.publisher == Some(Publisher::Gitea) {
-        files.push((format!("{FOLDER}/release.yml"), release(settings)));
+        files.push((format!("{FOLDER}/{RELEASE}"), release(settings, &cx.config.release)));
     }
     files
 }
@@ -108,14 +113,15 @@ fn ci(settings: &Workflows, jobs: &[Job]) -> String {
     text
 }
 
-fn release(settings: &Workflows) -> String {
+fn release(settings: &Workflows, release: &release::Settings) -> String {
     let mut text = head("release");
     text.push_str("on:\n  push:\n    tags: ['v*']\n");
     text.push_str(&concurrency("release", "false"));
     text.push_str("jobs:\n");
     let setup = if settings.setup { " --setup" } else { "" };
-    let run = format!("cargo xtask release --from-tag{setup}");
-    text.push_str(&job("publish", &[], &settings.release_runs_on, 120, &run));
+    let accepts: String = release.workflow_accepts.iter().map(|it| format!(" {}", it.flag())).collect();
+    let run = format!("cargo xtask release --from-tag{setup}{accepts}");
+    text.push_str(&job(PUBLISH, &[], &settings.release_runs_on, 120, &run));
     text.push_str("        env:\n");
     for (name, from) in PUBLISHER {
         writeln!(text, "          {name}: ${{{{ {from} }}}}").ok();

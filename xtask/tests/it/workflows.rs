@@ -60,6 +60,7 @@ fn a_release_is_published_by_a_workflow_only_where_the_configuration_says_so() {
               SLIPWAY_REGISTRY_USER: ${{ vars.REGISTRY_USER }}
               SLIPWAY_REGISTRY_PASSWORD: ${{ secrets.REGISTRY_TOKEN }}
               SLIPWAY_SIGNING_KEY: ${{ secrets.SIGNING_KEY }}
+              SLIPWAY_SIGNING_PASSPHRASE: ${{ secrets.SIGNING_PASSPHRASE }}
               SLIPWAY_URL: ${{ vars.SLIPWAY_URL }}
               SLIPWAY_TOKEN: ${{ secrets.SLIPWAY_TOKEN }}
     ");

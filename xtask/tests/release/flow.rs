@@ -156,7 +156,11 @@ fn with_a_workflow_as_publisher_branch_and_tag_are_pushed_together_and_the_tags_
     let world = World::published_to(registry.address());
     let settings =
         format!("publisher = \"gitea\"\nregistry = \"{}\"\npath = \"team/product\"\n", registry.address());
-    world.configure(&format!("{settings}remote = \"origin\"\n"));
+    world.configure(&format!(
+        "{settings}remote = \"origin\"\nworkflow-accepts = [\"no-advisories\"]\n\
+         trusted-keys = [\".config/release.pub\"]\n[workflows]\nsetup = false\n"
+    ));
+    assert!(world.xtask(&["workflows"]).status().unwrap().success());
     world.commit("Have a workflow publish");
     let remote = Remote::of(&world);
     let before = remote.has(&world);
@@ -197,6 +201,8 @@ fn with_a_workflow_as_publisher_branch_and_tag_are_pushed_together_and_the_tags_
 
 /// As a runner has it: the tag, and no branch.
 fn the_tags_run_pushes_the_images(world: &World, registry: &ScratchRegistry) {
+    let run = "- run: cargo xtask release --from-tag --accept-no-advisories\n";
+    assert!(world.read(".gitea/workflows/release.yml").contains(run));
     world.git(&["switch", "--quiet", "--detach", "v0.2.0"]);
     let said = world.release(&["--from-tag", "--accept-no-advisories"]);
     assert_eq!(said.code, 0, "{}", said.text);

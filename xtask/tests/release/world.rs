@@ -25,6 +25,8 @@ pub(crate) struct World {
     /// The folder's own name, which is a part of its images' names.
     name: String,
     key: Option<String>,
+    /// It shares cargo's target folder with the workspace of these tests.
+    shares_target: bool,
 }
 
 /// How a run ended and what it said.
@@ -46,7 +48,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let name = format!("xtask-test-{}", folder.path().file_name().unwrap().to_string_lossy());
         let name = name.to_lowercase().replace(['.', '_'], "");
-        let world = Self { folder, name, key: None };
+        let world = Self { folder, name, key: None, shares_target: false };
         world.write(
             "Cargo.toml",
             "[workspace]\nresolver = \"3\"\nmembers = [\"edge\"]\n\n[workspace.package]\nversion = \"0.1.0\"\n",
@@ -59,28 +61,35 @@ impl World {
         let source =
             "//! Edge.\nfn main() {}\n\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn holds() {}\n}\n";
         world.write("edge/src/main.rs", source);
-        world.write(".gitignore", "/target\n/root\n/bin\n");
+        world.write(".gitignore", "/target\n/bin\n");
         world.write("CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n- Something new.\n");
         world.write(".config/release.pub", "not read by a plan\n");
         world.configure(release);
         let mut lock = Command::new("cargo");
         lock.args(["generate-lockfile", "--offline", "--quiet"]).current_dir(world.root());
         assert!(lock.status().unwrap().success());
-        world.git(&["init", "--quiet", "--initial-branch=main"]);
-        world.git(&["config", "user.name", "Test"]);
-        world.git(&["config", "user.email", "test@example.com"]);
-        world.commit("Begin");
+        world.begin();
         world
+    }
+
+    /// A repository of its own, with all that lies there as the first commit.
+    fn begin(&self) {
+        self.git(&["init", "--quiet", "--initial-branch=main"]);
+        self.git(&["config", "user.name", "Test"]);
+        self.git(&["config", "user.email", "test@example.com"]);
+        self.commit("Begin");
     }
 
     /// The same, ready to be published to a registry.
     pub(crate) fn published_to(address: &str) -> Self {
         let mut world =
             Self::new(&format!("publisher = \"local\"\nregistry = \"{address}\"\npath = \"team/product\"\n"));
+        // With a line of its own: an image that another test left behind is not this one's.
+        let own = format!("# {}\n", world.name);
         world.write(
             "Containerfile",
-            "FROM scratch AS edge-runtime\nCOPY root/ /\nLABEL org.opencontainers.image.title=\"edge\" \
-             org.opencontainers.image.licenses=\"MIT\"\nUSER 65532:65532\nHEALTHCHECK NONE\nENTRYPOINT [\"/edge\"]\n",
+            &(own + "FROM scratch AS edge-runtime\nCOPY root/ /\nLABEL org.opencontainers.image.title=\"edge\" \
+             org.opencontainers.image.licenses=\"MIT\"\nUSER 65532:65532\nHEALTHCHECK NONE\nENTRYPOINT [\"/edge\"]\n"),
         );
         world.compile();
         let (key, public) = keys();
@@ -88,6 +97,34 @@ impl World {
         world.know_podman();
         world.key = Some(key);
         world.commit("Make an image");
+        world
+    }
+
+    /// A copy of the workspace that these tests are of, without its tests, at the same version.
+    pub(crate) fn of_this_workspace(address: &str, path: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, public) = keys();
+        let name = "slipway-release-test".to_owned();
+        let world = Self { folder, name, key: Some(key), shares_target: true };
+        let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        let output = Command::new("git").current_dir(home()).args(arguments).output().unwrap();
+        let files = String::from_utf8(output.stdout).unwrap();
+        for file in files.split('\0').filter(|it| !it.is_empty() && !it.contains("/tests/")) {
+            let to = world.root().join(file);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(home().join(file), to).unwrap();
+        }
+        // Its settings speak of tests that the copy does without.
+        world.write(".config/nextest.toml", "[profile.default]\n");
+        world.write(".config/release.pub", &public);
+        let settings = world.read(".config/xtask.toml");
+        let release = format!(
+            "\n[release]\npublisher = \"local\"\nregistry = \"{address}\"\npath = \"{path}\"\n\
+             trusted-keys = [\".config/release.pub\"]\n"
+        );
+        world.write(".config/xtask.toml", &(settings + &release));
+        world.know_podman();
+        world.begin();
         world
     }
 
@@ -185,8 +222,13 @@ impl World {
 
     /// `cargo xtask release`, with the key and without anybody's login.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.xtask(&[&["release"], arguments].concat())
+    }
+
+    /// `cargo xtask`, in the same way.
+    pub(crate) fn xtask(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("release").args(arguments).arg("-C").arg(self.root()).stdin(Stdio::null());
+        command.args(arguments).arg("-C").arg(self.root()).stdin(Stdio::null());
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", self.root().join("bin").display()));
         for name in [
@@ -203,6 +245,9 @@ impl World {
             "GITHUB_ACTIONS",
         ] {
             command.env_remove(name);
+        }
+        if self.shares_target {
+            command.env("CARGO_TARGET_DIR", home().join("target"));
         }
         if let Some(key) = &self.key {
             command.env("SLIPWAY_SIGNING_KEY", key);
@@ -249,23 +294,17 @@ impl World {
     }
 }
 
-impl World {
-    /// Takes away the images of this workspace, which nobody else has.
-    pub(crate) fn forget_images(&self) {
+impl Drop for World {
+    /// Images of this workspace, which nobody else has.
+    fn drop(&mut self) {
+        if self.key.is_some() && !self.root().join("bin/podman").exists() {
+            self.keep_podman();
+        }
         let filter = format!("reference=localhost/{}/*", self.name);
         let images = podman(&["images", "--quiet", "--filter", &filter]);
         for image in images.split_whitespace() {
             podman(&["rmi", "--force", image]);
         }
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if self.key.is_some() && !self.root().join("bin/podman").exists() {
-            self.keep_podman();
-        }
-        self.forget_images();
     }
 }
 
@@ -295,6 +334,10 @@ pub(crate) fn openssl(arguments: &[&str], input: &str) -> String {
 
 /// The binary `release`, which a plan has had compiled.
 pub(crate) fn tool() -> Command {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    Command::new(home.join("target/debug/release"))
+    Command::new(home().join("target/debug/release"))
+}
+
+/// The workspace that these tests are of.
+pub(crate) fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }

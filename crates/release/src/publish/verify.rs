@@ -19,6 +19,9 @@ use crate::{
 /// The version that an image says of itself.
 const VERSION: &str = "org.opencontainers.image.version";
 
+/// Characters of the folder that podman keeps its running state in; it refuses a longer one.
+const RUNNING_MAX: usize = 50;
+
 /// An empty store of podman's; dropping it removes it.
 #[derive(Debug)]
 struct Store {
@@ -112,8 +115,11 @@ impl Store {
     /// Both folders are named after the release's own, so that what a killed run left is what the next one removes.
     fn new(folder: &Path) -> Result<Self, Refusal> {
         let name = Digest::of(folder.as_os_str().as_encoded_bytes());
-        let running =
-            std::env::temp_dir().join(format!("slipway-{}", name.hex().get(..12).unwrap_or_default()));
+        let name = format!("slipway-{}", name.hex().get(..12).unwrap_or_default());
+        let running = std::env::temp_dir().join(&name);
+        // A runner's own folder for temporary files may be deep.
+        let is_short = running.as_os_str().len() <= RUNNING_MAX;
+        let running = if is_short { running } else { Path::new("/tmp").join(name) };
         saved::clear(folder)?;
         saved::clear(&running)?;
         Ok(Self { folder: folder.to_owned(), running })
