@@ -167,8 +167,10 @@ async fn create(connection: &mut PgConnection, key: i64, name: &str) -> Result<(
     let doing = |source| Error::Database { doing: format!("create database `{name}`"), source };
     // Taken again each time (a lock counts) so that it is there also after a first failure.
     sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(&mut *connection).await.map_err(doing)?;
+    // Copying files takes half the time of writing all of it to the log, and so does dropping it, where the server knows the choice.
+    let how = if connection.server_version_num() >= Some(150_000) { " STRATEGY file_copy" } else { "" };
     // `template0` because nobody can be connected to it.
-    let sql = format!("CREATE DATABASE \"{name}\" TEMPLATE template0");
+    let sql = format!("CREATE DATABASE \"{name}\" TEMPLATE template0{how}");
     connection.execute(AssertSqlSafe(sql)).await.map_err(doing)?;
     Ok(())
 }
