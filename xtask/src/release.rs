@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use cargo_metadata::semver::Version;
 
 pub(crate) use self::{
-    edits::Edit,
+    edits::{Edit, without_version},
     settings::{Publisher, Settings},
     survey::{Situation, survey},
 };

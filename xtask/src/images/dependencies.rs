@@ -19,6 +19,7 @@ use crate::{
     outcome::{Finding, StepError},
     podman::{Podman, said},
     process::{Finished, Log, Process},
+    release::without_version,
     verdict::tree::{Content, Tree},
 };
 
@@ -226,8 +227,9 @@ fn key(cx: &Context, podman: &Podman, log: &Log) -> Result<Option<String>, StepE
     for (path, content) in &tree.files {
         let name = path.rsplit('/').next().unwrap_or(path);
         match content {
-            Content::Known(id) if ["Cargo.toml", "Cargo.lock"].contains(&name) => {
-                text += &format!("{path} {id}\n");
+            Content::Known(_) if ["Cargo.toml", "Cargo.lock"].contains(&name) => {
+                let file = fs::read_to_string(cx.root.join(path)).unwrap_or_default();
+                text += &format!("{path}\n{}", without_version(cx, path, file));
             }
             Content::Opaque(_) if ["Cargo.toml", "Cargo.lock"].contains(&name) => return Ok(None),
             _ if begins_a_target(path) => text += &format!("{path}\n"),

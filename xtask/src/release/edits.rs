@@ -131,6 +131,17 @@ pub(crate) fn refused_requirement(cx: &Context, version: &Version) -> Option<Ref
     None
 }
 
+/// A manifest or a lock file with another version for the crates that share the workspace's, which says the same of what
+/// they depend on before and after a release. Other files are as they are.
+pub(crate) fn without_version(cx: &Context, path: &str, text: String) -> String {
+    const NONE: &str = "0.0.0";
+    match (path, current(cx)) {
+        (MANIFEST, Ok(_)) => manifest::with_version(&text, NONE).unwrap_or(text),
+        (LOCK, Ok(now)) => manifest::lock_with_version(&text, &inheriting(cx), &now.to_string(), NONE).0,
+        _ => text,
+    }
+}
+
 /// Crates whose version is the workspace's.
 fn inheriting(cx: &Context) -> BTreeSet<String> {
     let root = cx.root.join(MANIFEST);
