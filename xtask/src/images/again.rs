@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs};
 use anyhow::Context as _;
 
 use super::{
-    build::{Builder, Built},
-    containerfile::{FILE, Stage},
+    build::{Builder, Built, marked, marked_file},
+    containerfile::Stage,
     finish::Unfinished,
     verify::{Elsewhere, Extent, of_images, sources},
 };
@@ -45,7 +45,7 @@ pub(super) fn build<'a>(
             Err(failed) => return Ok(Err(failed)),
         },
         Extent::Everything => {
-            (Some(Elsewhere::make(cx, builder.podman, log, &builder.bases)?), FILE.to_owned())
+            (Some(Elsewhere::make(cx, builder.podman, log, &builder.bases)?), marked_file(cx)?)
         }
     };
     let podman = elsewhere.as_ref().map_or_else(|| builder.podman.clone(), |it| it.podman.clone());
@@ -75,7 +75,7 @@ pub(super) fn build<'a>(
 fn derived(builder: &Builder<'_>, stages: &[&Stage]) -> Result<Result<String, Built>, StepError> {
     let cx = builder.cx;
     let targets: Vec<&str> = stages.iter().map(|it| it.name.as_str()).collect();
-    let build = builder.command(FILE)?;
+    let build = builder.command(&marked_file(cx)?)?;
     let mut ids = BTreeMap::new();
     for name in sources(&builder.file, &targets) {
         let Some(stage) = builder.file.stage(&name) else { continue };
@@ -84,7 +84,7 @@ fn derived(builder: &Builder<'_>, stages: &[&Stage]) -> Result<Result<String, Bu
             Err(failed) => return Ok(Err(failed)),
         }
     }
-    let text = fs::read_to_string(cx.root.join(FILE)).context("the Containerfile cannot be read")?;
+    let text = marked(cx)?;
     let path = cx.target().join("again.Containerfile");
     fs::write(&path, of_images(&text, &targets, &ids))
         .with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;

@@ -30,6 +30,11 @@ const LOST: &[&str] = &["layer not known", "image not known", "identifier is not
 const ATTEMPTS: u32 = 3;
 /// What every image of a build says of itself, those of its steps too, so that what is left can be told from what is a user's.
 pub(super) const STAGE_LABEL: &str = "dev.slipway.stage";
+/// What every stage begins with when the tool builds it. It sets the label, and makes the steps other ones than those of a
+/// plain build, whose layers podman would take otherwise, with other times in them.
+pub(super) const MARK: &str = "LABEL dev.slipway.stage=\"\"";
+/// The Containerfile with that in it, below `target/xtask`.
+const MARKED_FILE: &str = "marked.Containerfile";
 /// The time that every file of a layer has, in seconds since 1970; stands in [`FIXED`] too.
 pub(super) const LAYER_TIME_S: u64 = 946_684_800;
 /// What all builds have in common. Every file of a layer has one time, so that a layer is what is in it: a build without a
@@ -41,7 +46,6 @@ pub(super) const FIXED: &[&str] = &[
     "--http-proxy=false",
     "--security-opt=label=disable",
     "--timestamp=946684800",
-    "--label=dev.slipway.stage",
 ];
 
 /// An image of this workspace.
@@ -204,7 +208,7 @@ impl<'a> Builder<'a> {
             return Ok(Ok(contents));
         }
         let _building = Building::begin(self.cx, self.podman)?;
-        let build = self.command(FILE)?;
+        let build = self.command(&marked_file(self.cx)?)?;
         let build = match dependencies::ready(self.cx, self.podman, self.log, &build)? {
             Ok(argument) => build.args(argument),
             Err(finished) => return Ok(Err(failed(dependencies::STAGE, None, &finished)?)),
@@ -281,7 +285,20 @@ fn found_bases(cx: &Context, podman: &Podman, log: &Log) -> Result<(Vec<Found>, 
     Ok((all, findings))
 }
 
-/// What all builds of a run have in common.
+/// Writes the Containerfile as the tool builds it, and returns where.
+pub(super) fn marked_file(cx: &Context) -> anyhow::Result<String> {
+    let path = cx.target().join(MARKED_FILE);
+    fs::write(&path, marked(cx)?).with_context(|| format!("cannot write `{}`", cx.shown(&path)))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// The Containerfile as the tool builds it.
+pub(super) fn marked(cx: &Context) -> anyhow::Result<String> {
+    let text = fs::read_to_string(cx.root.join(FILE)).context("the Containerfile cannot be read")?;
+    Ok(Containerfile::parse(&text).with_first(&text, MARK))
+}
+
+/// What a build of a plain pipeline has in common with those of a run.
 pub(super) fn command(cx: &Context, podman: &Podman, log: &Log) -> Result<Process, StepError> {
     Builder::new(cx, podman, log)?.0.command(FILE)
 }

@@ -97,6 +97,21 @@ impl Containerfile {
         names.filter(|name| !images.contains(name) && !begun_with(name)).collect()
     }
 
+    /// The text that this was read from, with an instruction more at the beginning of each stage.
+    pub(super) fn with_first(&self, text: &str, instruction: &str) -> String {
+        let mut written = String::new();
+        let mut begins = false;
+        for (number, line) in (1_u32..).zip(text.lines()) {
+            written += &format!("{line}\n");
+            begins |= self.stages.iter().any(|it| it.line == number);
+            if begins && !line.trim_end().ends_with('\\') {
+                written += &format!("{instruction}\n");
+                begins = false;
+            }
+        }
+        written
+    }
+
     /// What a reference to an image says once the arguments' defaults are in it.
     pub(super) fn resolved(&self, reference: &str) -> String {
         let mut text = reference.to_owned();
@@ -193,6 +208,13 @@ mod tests {
         let file = Containerfile::parse(TEXT);
         assert_eq!(file.worth_keeping(&["a-runtime"]), ["skeleton", "system"]);
         assert_eq!(file.resolved(&file.stages[0].parent), "x:1");
+    }
+
+    #[test]
+    fn a_stage_can_begin_with_an_instruction_more() {
+        let text = "ARG B=x\nFROM \\\n  ${B} AS one\nRUN a\nfrom scratch\n";
+        let written = Containerfile::parse(text).with_first(text, "LABEL x");
+        assert_eq!(written, "ARG B=x\nFROM \\\n  ${B} AS one\nLABEL x\nRUN a\nfrom scratch\nLABEL x\n");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     bases::Found,
-    build::{Builder, FIXED, carried_out},
+    build::{Builder, FIXED, MARK, carried_out},
     containerfile::{Containerfile, Stage},
     finish::{self, FINGERPRINT, Labels},
     origin::{Origin, Origins},
@@ -62,7 +62,7 @@ impl Builder<'_> {
         let plan = |service: &'p Service| {
             let stage = self.file.stage(&service.manifest.image)?;
             let bases: Vec<Found> = used(&self.file, stage, &self.bases);
-            let origin = origins.of(service, &bases, FIXED);
+            let origin = origins.of(service, &bases, &made_with());
             let labels = finish::labels(self.cx, service, &origin, &bases);
             let state = state(&origin, &labels, &there);
             Some(Plan { service, stage, origin, labels, bases, state })
@@ -76,7 +76,7 @@ impl Builder<'_> {
             return true;
         }
         let origins = Origins::read(self.cx);
-        let now = |plan: &Plan<'_>| origins.of(plan.service, &plan.bases, FIXED).fingerprint;
+        let now = |plan: &Plan<'_>| origins.of(plan.service, &plan.bases, &made_with()).fingerprint;
         plans.iter().all(|it| now(it) == it.origin.fingerprint)
     }
 }
@@ -104,6 +104,11 @@ fn state(origin: &Origin, labels: &Labels, there: &[Listed]) -> State {
         (None, Some(any)) => State::Relabel(id(&any)),
         (None, None) => State::Build,
     }
+}
+
+/// What decides over an image besides files and bases.
+fn made_with() -> Vec<&'static str> {
+    FIXED.iter().copied().chain([MARK]).collect()
 }
 
 /// The bases that a target is made of.

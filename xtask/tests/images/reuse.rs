@@ -4,7 +4,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::world::{GOOD, World, podman};
+use crate::{
+    store::Store,
+    world::{GOOD, World, podman},
+};
 
 #[test]
 fn one_changed_service_is_built_and_started_and_the_other_one_is_left_alone() {
@@ -129,6 +132,21 @@ fn a_second_build_is_the_same_image_and_what_is_not_is_named_with_its_file() {
     assert_eq!(said.code, 1, "{}", said.text);
     assert_eq!(world.codes(), ["image-not-reproducible"], "{}", said.text);
     assert!(said.text.contains("`/random` of layer 2: from byte"), "{}", said.text);
+}
+
+#[test]
+fn what_a_plain_build_left_in_the_store_is_not_taken_for_the_tools_own() {
+    let store = Store::empty();
+    let world = World::new("");
+    world.compile();
+    world.write("Containerfile", GOOD);
+    world.commit("images");
+    let root = world.root().display().to_string();
+    // Its layers have the times of the day.
+    store.podman(&["build", "--format=docker", "--tag=plain", &root]);
+    assert!(!store.podman(&["images", "--quiet", "plain"]).is_empty());
+    let said = world.run(&mut store.command(&world, &["images", "verify"]));
+    assert_eq!((said.code, world.codes()), (0, Vec::new()), "{}", said.text);
 }
 
 #[test]

@@ -255,8 +255,6 @@ fn long_a_plain_build_needs_nothing_of_the_tool_and_one_from_scratch_comes_out_t
     assert!(told.starts_with("65532:65532 ") && told.contains("/usr/bin/edge"), "{told}");
     assert!(!told.contains("dev.slipway.fingerprint"), "{told}");
 
-    drop(store);
-    let store = Store::empty().with(&builder);
     for arguments in [&["images", "build"][..], &["images", "verify", "--from-scratch"]] {
         let said = world.run(&mut store.command(&world, arguments));
         assert_eq!(said.code, 0, "{}", said.text);
