@@ -111,6 +111,7 @@ impl Up {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let env = environment_file(&name);
             variables.read(&cx.root.join(&env), &env)?;
+            variables.may_lack(&cx.root.join(format!("{env}.example")));
         }
         let file = File::read(cx, &paths, &mut variables)?;
         let order = selected(&file, &options.services)?;

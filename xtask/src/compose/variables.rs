@@ -26,6 +26,8 @@ pub(super) struct Variables {
     asked: BTreeSet<String>,
     /// Asked for, not set, and without a default.
     unset: BTreeSet<String>,
+    /// Listed by an example, which says what they are for.
+    optional: BTreeSet<String>,
 }
 
 impl Variables {
@@ -63,6 +65,13 @@ impl Variables {
         Ok(())
     }
 
+    /// Reads which variables an example of an `.env` file lists: they may be left out.
+    pub(super) fn may_lack(&mut self, example: &Path) {
+        let text = fs::read_to_string(example).unwrap_or_default();
+        let names = text.lines().filter_map(|it| it.trim_start_matches('#').split_once('='));
+        self.optional.extend(names.map(|(name, _)| name.trim().to_owned()).filter(|it| is_name(it)));
+    }
+
     /// Puts values in place of every `${…}` in a document.
     ///
     /// # Errors
@@ -80,7 +89,8 @@ impl Variables {
     /// What to tell people about their variables: those that nothing reads, and those that something misses.
     pub(super) fn warnings(&self) -> Vec<String> {
         let known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
-        let mut said: Vec<String> = self.unset.iter().map(|it| format!("`{it}` is not set")).collect();
+        let unset = self.unset.difference(&self.optional);
+        let mut said: Vec<String> = unset.map(|it| format!("`{it}` is not set")).collect();
         for (name, (_, place)) in &self.given {
             if self.asked.contains(name) || OTHERS.iter().any(|it| name.starts_with(it)) {
                 continue;
