@@ -59,14 +59,7 @@ async fn what_a_request_causes_is_one_trace_up_to_the_receiver_of_its_webhook() 
         .start()
         .await;
 
-    let image = format!("registry.example.org/slipway/gateway@sha256:{}", "a".repeat(64));
-    let body = json!({ "version": "1.4.0", "commit": "c0ffee00".repeat(5), "images": { "gateway": image } });
-    let request = Request::post("/v1/releases")
-        .header("content-type", "application/json")
-        .header("authorization", format!("Bearer {}", mint(&token_keys, "ann", "releaser")))
-        .header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"))
-        .body(Body::from(body.to_string()))
-        .unwrap();
+    let request = recording(&mint(&token_keys, "ann", "releaser"));
     assert_eq!(gateway.send(request).await.status, 201);
 
     let messages = receiver.told(2).await;
@@ -110,4 +103,16 @@ async fn what_a_request_causes_is_one_trace_up_to_the_receiver_of_its_webhook() 
     for running in [gateway, control, worker] {
         assert_eq!(running.stop().await.status.code(), Some(0));
     }
+}
+
+/// Records a release, in a trace that has begun elsewhere.
+fn recording(token: &str) -> Request<Body> {
+    let image = format!("registry.example.org/slipway/gateway@sha256:{}", "a".repeat(64));
+    let body = json!({ "version": "1.4.0", "commit": "c0ffee00".repeat(5), "images": { "gateway": image } });
+    Request::post("/v1/releases")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"))
+        .body(Body::from(body.to_string()))
+        .unwrap()
 }
