@@ -64,6 +64,7 @@ impl Up {
         }
         match changes.is_empty() {
             true => Ok(Outcome::Skipped(match expected {
+                Expected::Ready if count == 0 => "none is to run".into(),
                 Expected::Ready => "is ready and unchanged".into(),
                 Expected::Done => "is done and unchanged".into(),
             })),
