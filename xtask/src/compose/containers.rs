@@ -79,8 +79,13 @@ impl Wanted {
 
     /// The arguments of `podman`, for an image.
     pub(super) fn create(&self, image: &str, mark: &str, limits: Limits) -> Vec<String> {
-        let mut arguments =
-            vec!["create".into(), format!("--name={}", self.name), format!("--label={MARK_LABEL}={mark}")];
+        // The host's proxies, which may hold a password, are for the host; whoever needs one is told so by the file.
+        let mut arguments = vec![
+            "create".into(),
+            "--http-proxy=false".into(),
+            format!("--name={}", self.name),
+            format!("--label={MARK_LABEL}={mark}"),
+        ];
         arguments.extend(self.arguments.iter().cloned());
         if limits == Limits::Kept {
             arguments.extend(self.limits.iter().cloned());

@@ -108,6 +108,7 @@ impl<'a> Containers<'a> {
             self.podman.process(self.cx).args(["run", "--detach", "--network=host", "--read-only"]);
         process =
             process.args(["--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges"]);
+        process = process.arg("--http-proxy=false");
         process = process.args([format!("--name={name}"), format!("--label={RUN_LABEL}={}", self.cx.run_id)]);
         let listen = ("LISTEN".to_owned(), format!("127.0.0.1:{port}"));
         let admin = ("ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned());

@@ -85,7 +85,11 @@ impl One {
             if self.is_over() {
                 return;
             }
-            let answer = self.http.request(self.request(path, *with_token)).await.expect("it answers");
+            let answer = self
+                .http
+                .request(if *with_token { self.as_somebody(path) } else { self.request(path) })
+                .await
+                .expect("it answers");
             let status = answer.status().as_u16();
             let body = answer.into_body().collect().await.expect("the answer is whole").to_bytes();
             if ![200, 401, 404, 422, 429, 503].contains(&status) {
@@ -103,7 +107,7 @@ impl One {
             if self.is_over() {
                 return;
             }
-            let asked = self.http.request(self.request("/v1/audit?limit=100", true));
+            let asked = self.http.request(self.as_somebody("/v1/audit?limit=100"));
             drop(tokio::time::timeout(Duration::from_millis(wait_ms), asked).await);
             tokio::time::sleep(PAUSE).await;
         }
@@ -112,7 +116,7 @@ impl One {
     async fn follows(self) {
         while !self.is_over() {
             let follows = async {
-                if let Ok(mut answer) = self.http.request(self.request("/v1/events", true)).await {
+                if let Ok(mut answer) = self.http.request(self.as_somebody("/v1/events")).await {
                     while answer.frame().await.is_some() {}
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -125,12 +129,15 @@ impl One {
         self.over.load(Ordering::Relaxed)
     }
 
-    fn request(&self, path: &str, with_token: bool) -> Request<Body> {
+    fn as_somebody(&self, path: &str) -> Request<Body> {
+        let mut request = self.request(path);
+        let token = format!("Bearer {}", self.token).parse().unwrap();
+        request.headers_mut().insert("authorization", token);
+        request
+    }
+
+    fn request(&self, path: &str) -> Request<Body> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut request = Request::get(format!("{}{path}", self.gateway));
-        if with_token {
-            request = request.header("authorization", format!("Bearer {}", self.token));
-        }
-        request.body(Body::empty()).unwrap()
+        Request::get(format!("{}{path}", self.gateway)).body(Body::empty()).unwrap()
     }
 }
