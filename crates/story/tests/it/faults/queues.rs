@@ -41,7 +41,7 @@ async fn long_thousands_of_jobs_cost_clients_nothing_and_the_worker_no_memory_an
         stage.asks("SELECT outcome, count(*) FROM jobs WHERE kind = 'verify_release' GROUP BY outcome").await;
     let recorded = i64::try_from(first.acknowledged.len() + told.acknowledged.len()).unwrap();
     assert_eq!(ended, [("succeeded".to_owned(), JOBS + recorded)]);
-    let verified = "SELECT count(*) FROM audit_entries WHERE action = 'release.verified'";
+    let verified = "SELECT count(*) FROM audit_entries WHERE action = 'release.not_verified'";
     assert_eq!(stage.asks::<(i64,)>(verified).await, [(JOBS + recorded,)]);
     let more = memory().await - before;
     assert!(more < MEMORY_MORE_MAX, "{more} bytes more");
