@@ -31,13 +31,27 @@ pub(super) fn check(cx: &Context, database: &Database, log: &Log) -> StepResult 
     Ok(Outcome::Judged(findings))
 }
 
-/// Writes `.sqlx` anew.
+/// Writes `.sqlx` anew. `cargo sqlx prepare` empties the folder before it compiles; what stood there comes back unless it
+/// came to its end.
 pub(super) fn refresh(cx: &Context, database: &Database, log: &Log) -> StepResult {
-    let finished = prepare(cx, database, &[], log)?;
-    if finished.success() {
+    let folder = cx.root.join(COMMITTED);
+    let before = queries(&folder)?;
+    let finished = prepare(cx, database, &[], log);
+    if matches!(&finished, Ok(it) if it.success()) {
         return Ok(Outcome::Judged(Vec::new()));
     }
+    put_back(&folder, &before)?;
+    let finished = finished?;
     Ok(Outcome::ToolFailed { findings: broken(&finished.stderr), output: finished.stderr })
+}
+
+fn put_back(folder: &Path, before: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let failed = || format!("cannot put back what was in `{COMMITTED}`; try: git restore {COMMITTED}");
+    fs::create_dir_all(folder).with_context(failed)?;
+    for name in queries(folder)?.keys().filter(|it| !before.contains_key(*it)) {
+        fs::remove_file(folder.join(name)).with_context(failed)?;
+    }
+    before.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text)).with_context(failed)
 }
 
 fn prepare(cx: &Context, database: &Database, flags: &[&str], log: &Log) -> Result<Finished, StepError> {
