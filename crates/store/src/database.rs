@@ -13,8 +13,10 @@ use crate::Error;
 
 pub(crate) use connection::Connection;
 
-/// How long a connection may take to be usable again, whatever it was asked; then it is closed.
-const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+/// How long a connection may take to say that it is usable, whatever it was asked before; then it is closed.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// How much longer than the server's own limit a statement may take: what the way there and back takes.
+const WAY: Duration = Duration::from_secs(2);
 
 /// How a process uses the database.
 #[derive(Clone)]
@@ -66,6 +68,8 @@ pub(crate) struct Database {
     pool: PgPool,
     observer: Option<Observer>,
     traceparent: fn() -> Option<String>,
+    /// How long an answer to a statement is waited for.
+    limit: Duration,
 }
 
 impl Options {
@@ -87,6 +91,7 @@ impl Database {
     /// A pool that connects at the first query.
     pub(crate) fn open(url: &str, options: Options) -> Result<Self, Error> {
         let Options { application, connections_max, acquire_timeout, observer, traceparent, .. } = options;
+        let limit = options.statement_timeout + WAY;
         let connect: PgConnectOptions = url.parse().map_err(Error::from_url)?;
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
         let connect = connect.application_name(application).options([
@@ -98,10 +103,13 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(acquire_timeout)
-            // The pool itself asks for a sign of life without a limit: a wire that died in silence would keep the place.
+            // The pool itself asks for a sign of life without a limit: a wire that died in silence would keep the place, and
+            // who gets such a connection would wait as long as for a free one.
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(answers(connection)))
             .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_lazy_with(connect);
-        Ok(Self { pool, observer, traceparent })
+        Ok(Self { pool, observer, traceparent, limit })
     }
 
     /// Where it is: host, port and name.
@@ -126,15 +134,16 @@ impl Database {
         let asked = Instant::now();
         let acquired = self.pool.acquire().await;
         self.tell(asked, &acquired);
-        Ok(Connection::plain(acquired?, self.traceparent))
+        Ok(Connection::plain(acquired?, self))
     }
 
     /// A transaction.
     pub(crate) async fn begin(&self) -> Result<Connection, Error> {
         let asked = Instant::now();
-        let begun = self.pool.begin().await;
+        // The wait for a connection has a limit of its own; this one is for the first statement.
+        let begun = within(self.pool.options().get_acquire_timeout() + WAY, self.pool.begin()).await;
         self.tell(asked, &begun);
-        Ok(Connection::transaction(begun?, self.traceparent))
+        Ok(Connection::transaction(begun?, self))
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -159,12 +168,23 @@ impl Database {
     }
 }
 
-/// Whether a connection that is given back has come to the end of what it was asked, so that it can be used again.
+/// Whether a connection has come to the end of what it was asked, so that it can be used.
 async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    match tokio::time::timeout(GIVEN_BACK_WITHIN, connection.ping()).await {
-        Ok(answered) => answered.map(|()| true),
-        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
-    }
+    within(ANSWERS_WITHIN, connection.ping()).await.map(|()| true)
+}
+
+/// What a database says within this time; that it says nothing is an error of the connection.
+async fn within<T>(
+    limit: Duration,
+    said: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(limit, said).await.unwrap_or_else(|_| Err(silent()))
+}
+
+fn silent() -> sqlx::Error {
+    let message =
+        "the database has not answered in time, nor ended the statement: the connection may be dead";
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
 }
 
 impl fmt::Debug for Options {

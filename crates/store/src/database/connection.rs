@@ -1,18 +1,23 @@
-//! A connection whose every statement is a span of the trace that it belongs to.
+//! A connection whose every statement is a span of the trace that it belongs to, and ends in bounded time.
 //!
-//! A span names what is done to which tables and never a value. It is at level DEBUG: where traces are not exported, making one
+//! The server ends a statement that takes too long; a wire that died in silence has nobody who would say so, and TCP tries for
+//! a quarter of an hour. A span names what is done to which tables and never a value. It is at level DEBUG: where traces are not exported, making one
 //! costs a look at a flag.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr, Transaction};
+use tokio::time::Sleep;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
+
+use super::{Database, within};
 
 type Future<'a, T> = Pin<Box<dyn std::future::Future<Output = Result<T, sqlx::Error>> + Send + 'a>>;
 type Steps<'a> = Pin<Box<dyn Stream<Item = Result<Either<PgQueryResult, PgRow>, sqlx::Error>> + Send + 'a>>;
@@ -21,6 +26,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A connection for some queries, or a transaction.
 pub(crate) struct Connection {
     held: Held,
+    /// How long a statement may go without its end, the server's own limit included.
+    limit: Duration,
     traceparent: fn() -> Option<String>,
 }
 
@@ -30,15 +37,12 @@ enum Held {
 }
 
 impl Connection {
-    pub(super) fn plain(held: PoolConnection<Postgres>, traceparent: fn() -> Option<String>) -> Self {
-        Self { held: Held::Plain(held), traceparent }
+    pub(super) fn plain(held: PoolConnection<Postgres>, of: &Database) -> Self {
+        Self { held: Held::Plain(held), limit: of.limit, traceparent: of.traceparent }
     }
 
-    pub(super) fn transaction(
-        held: Transaction<'static, Postgres>,
-        traceparent: fn() -> Option<String>,
-    ) -> Self {
-        Self { held: Held::Transaction(held), traceparent }
+    pub(super) fn transaction(held: Transaction<'static, Postgres>, of: &Database) -> Self {
+        Self { held: Held::Transaction(held), limit: of.limit, traceparent: of.traceparent }
     }
 
     /// In which span the caller is.
@@ -50,7 +54,7 @@ impl Connection {
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self.held {
             Held::Plain(_) => Ok(()),
-            Held::Transaction(transaction) => transaction.commit().await,
+            Held::Transaction(transaction) => within(self.limit, transaction.commit()).await,
         }
     }
 
@@ -78,8 +82,8 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         let query = Statement::of(query);
         let span = span(query.sql.as_str());
-        let steps = self.postgres().fetch_many(query);
-        if span.is_disabled() { steps } else { Box::pin(Traced { steps, span }) }
+        let limit = Box::pin(tokio::time::sleep(self.limit));
+        Box::pin(Statements { steps: self.postgres().fetch_many(query), limit, span })
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> Future<'e, Option<PgRow>>
@@ -89,10 +93,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         let query = Statement::of(query);
         let span = span(query.sql.as_str());
-        let found = self.postgres().fetch_optional(query);
-        if span.is_disabled() {
-            return found;
-        }
+        let found = within(self.limit, self.postgres().fetch_optional(query));
         let outer = span.clone();
         let traced = async move { found.await.inspect_err(|error| failed(&span, error)) };
         Box::pin(traced.instrument(outer))
@@ -102,14 +103,14 @@ impl<'c> Executor<'c> for &'c mut Connection {
     where
         'c: 'e,
     {
-        self.postgres().prepare_with(sql, parameters)
+        Box::pin(within(self.limit, self.postgres().prepare_with(sql, parameters)))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> Future<'e, Describe<Postgres>>
     where
         'c: 'e,
     {
-        self.postgres().describe(sql)
+        Box::pin(within(self.limit, self.postgres().describe(sql)))
     }
 }
 
@@ -148,17 +149,21 @@ impl Execute<'_, Postgres> for Statement {
 }
 
 /// The rows of a query; dropped, its span ends.
-struct Traced<'a> {
+struct Statements<'a> {
     steps: Steps<'a>,
+    limit: Pin<Box<Sleep>>,
     span: Span,
 }
 
-impl Stream for Traced<'_> {
+impl Stream for Statements<'_> {
     type Item = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let span = self.span.clone();
-        let step = span.in_scope(|| self.steps.as_mut().poll_next(cx));
+        let mut step = span.in_scope(|| self.steps.as_mut().poll_next(cx));
+        if step.is_pending() && self.limit.as_mut().poll(cx).is_ready() {
+            step = Poll::Ready(Some(Err(super::silent())));
+        }
         if let Poll::Ready(Some(Err(error))) = &step {
             failed(&span, error);
         }

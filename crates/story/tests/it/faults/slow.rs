@@ -16,7 +16,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(6);
 #[tokio::test]
 async fn a_pool_that_a_slow_database_uses_up_is_a_503_in_time_and_all_else_goes_on() {
     let settings = [("control", ACQUIRE.0, ACQUIRE.1), ("control", "DATABASE_CONNECTIONS_MAX", "3")];
-    let stage = Stage::behind_a_wire(&settings).await;
+    let stage = Stage::with_a_wire_to("control", &settings).await;
     stage.wire().set(State::Lags(Duration::from_millis(200)));
 
     let answers = many(&stage, 24).await;
@@ -35,7 +35,7 @@ async fn a_pool_that_a_slow_database_uses_up_is_a_503_in_time_and_all_else_goes_
 #[tokio::test]
 async fn a_database_that_says_nothing_any_more_holds_up_no_request_and_is_found_again() {
     let settings = [("control", ACQUIRE.0, ACQUIRE.1), ("control", REQUEST.0, REQUEST.1)];
-    let stage = Stage::behind_a_wire(&settings).await;
+    let stage = Stage::with_a_wire_to("control", &settings).await;
     assert_eq!(stage.gets("/v1/releases").await.status.as_u16(), 200);
     for state in [State::Holds, State::Lost] {
         // In the middle of queries.
@@ -61,6 +61,26 @@ async fn a_database_that_says_nothing_any_more_holds_up_no_request_and_is_found_
     let clients = Clients::begin(2, &stage);
     clients.record(4).await;
     stage.has_all_of(clients.end().await.acknowledged).await;
+    stage.ends().await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_database_says_nothing_any_more_goes_on_over_other_connections() {
+    // What it had in hand when the wire died is its again once the lease is over.
+    let settings = [("worker", "DATABASE_STATEMENT_TIMEOUT_MS", "500"), ("worker", "WORKER_LEASE_S", "3")];
+    let stage = Stage::with_a_wire_to("worker", &settings).await;
+    let clients = Clients::begin(1, &stage);
+    clients.record(1).await;
+    clients.end().await;
+    stage.wire().set(State::Lags(Duration::from_millis(100)));
+    stage.enqueues(100).await;
+    // Each of its hands is in the middle of a job.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    stage.wire().set(State::Lost);
+    stage.wire().set(State::Flows);
+    stage.until_done().await;
+    let outcomes = "SELECT DISTINCT outcome FROM jobs";
+    assert_eq!(stage.asks::<(String,)>(outcomes).await, [("succeeded".to_owned(),)]);
     stage.ends().await;
 }
 

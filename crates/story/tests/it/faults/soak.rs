@@ -70,7 +70,7 @@ async fn long_mixed_traffic_with_faults_in_turn_loses_nothing_and_grows_nothing(
         // A job of a worker that was killed is another one's soon.
         ("worker", "WORKER_LEASE_S", "2"),
     ];
-    let stage = Stage::behind_a_wire(&settings).await;
+    let stage = Stage::with_a_wire_to("control", &settings).await;
     let clients = Clients::begin(3, &stage);
     let traffic = Traffic::begin(&stage);
 

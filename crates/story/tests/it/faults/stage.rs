@@ -45,22 +45,25 @@ pub(crate) type Setting<'a> = (&'static str, &'static str, &'a str);
 impl Stage {
     pub(crate) async fn set(settings: &[Setting<'_>]) -> Self {
         let (postgres, scratch) = database().await;
-        let url = scratch.app_url();
-        Self::over((postgres, scratch), (None, url), settings).await
+        Self::over((postgres, scratch), None, settings).await
     }
 
-    /// With a wire between control and Postgres that the test can disturb; the worker has one of its own.
-    pub(crate) async fn behind_a_wire(settings: &[Setting<'_>]) -> Self {
+    /// With a wire between one service and Postgres that the test can disturb.
+    pub(crate) async fn with_a_wire_to(service: &'static str, settings: &[Setting<'_>]) -> Self {
         let (postgres, scratch) = database().await;
         let (wire, url) = Wire::to(&scratch.app_url());
-        Self::over((postgres, scratch), (Some(wire), url), settings).await
+        Self::over((postgres, scratch), Some((service, wire, url)), settings).await
     }
 
     async fn over(
         (postgres, scratch): (Server, ScratchStore),
-        (wire, database): (Option<Wire>, String),
+        wire: Option<(&'static str, Wire, String)>,
         settings: &[Setting<'_>],
     ) -> Self {
+        let database = |name: &str| match &wire {
+            Some((service, _, through)) if *service == name => through.clone(),
+            _ => scratch.app_url(),
+        };
         let folder = tempfile::tempdir().unwrap();
         let secrets = secrets(folder.path());
         let (identity_key, token_keys) = (secrets.join("identity-key"), secrets.join("token-keys"));
@@ -71,7 +74,7 @@ impl Stage {
         };
         let control = configured("control")
             .env("IDENTITY_KEY_FILE", text(&identity_key))
-            .env("DATABASE_URL", &database);
+            .env("DATABASE_URL", &database("control"));
         let control = control.start().await;
         let gateway = configured("gateway")
             .env("CONTROL_URL", &control.url())
@@ -82,7 +85,7 @@ impl Stage {
         let worker = configured("worker")
             .env("WORKER_POLL_MS", "50")
             .env("WEBHOOKS_FILE", text(&receiver.introduce(folder.path(), folder.path())))
-            .env("DATABASE_URL", &scratch.app_url());
+            .env("DATABASE_URL", &database("worker"));
         Self {
             gateway: gateway.start().await,
             worker: worker.start().await,
@@ -91,7 +94,7 @@ impl Stage {
             token: made.stdout.trim().to_owned(),
             http: http_client(),
             victim: worker,
-            wire,
+            wire: wire.map(|(_, wire, _)| wire),
             scratch,
             postgres,
             _folder: folder,
