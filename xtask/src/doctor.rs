@@ -190,6 +190,7 @@ mod tests {
         sudo apt-get install --no-install-recommends podman-compose
         sudo apt-get install --no-install-recommends docker-registry
         sudo apt-get install --no-install-recommends skopeo
+        sudo apt-get install --no-install-recommends jq
         sudo apt-get install --no-install-recommends prometheus
         sudo apt-get install --no-install-recommends procps
         ");

@@ -205,7 +205,7 @@ mod tests {
     fn what_is_missing_is_planned_once_and_each_thing_by_its_own_means() {
         let folder = tempfile::tempdir().unwrap();
         let plan = Plan::of(&absent(&Machine::bare(folder.path())), 15);
-        insta::assert_snapshot!(plan.packages.command(), @"apt-get install --yes --no-install-recommends git gcc libc6-dev ca-certificates util-linux podman runc mmdebstrap debian-archive-keyring python3 python3-yaml podman-compose docker-registry skopeo prometheus procps netavark aardvark-dns iptables nftables postgresql-15");
+        insta::assert_snapshot!(plan.packages.command(), @"apt-get install --yes --no-install-recommends git gcc libc6-dev ca-certificates util-linux podman runc mmdebstrap debian-archive-keyring python3 python3-yaml podman-compose docker-registry skopeo jq prometheus procps netavark aardvark-dns iptables nftables postgresql-15");
         assert_eq!(plan.components, ["rustfmt", "clippy"]);
         assert_eq!(
             plan.crates.iter().map(|it| it.folder()).collect::<Vec<_>>(),

@@ -79,6 +79,7 @@ impl Stage {
         let gateway = configured("gateway")
             .env("CONTROL_URL", &control.url())
             .env("RATE_LIMIT_PER_MINUTE", "4000000000")
+            .env("RATE_LIMIT_ANONYMOUS_PER_MINUTE", "4000000000")
             .env("IDENTITY_KEY_FILE", text(&identity_key))
             .env("TOKEN_KEYS_FILE", text(&token_keys));
         let made = gateway.run(&["token", "--subject", "ann", "--role", "operator"]).await;
