@@ -181,6 +181,10 @@ fn what_a_build_left_that_was_killed_is_removed_by_the_next_one_of_any_checkout_
     run.kill().unwrap();
     run.wait().unwrap();
     wait_for("a container that is left", || !left(&world).is_empty());
+    // Whoever looks after a killed run's children has its lock until they have ended, or had time to.
+    let lock = std::fs::File::open(world.root().join("target/xtask/lock")).unwrap();
+    wait_for("the end of the killed run", || lock.try_lock().is_ok());
+    drop(lock);
     other.write("Containerfile", GOOD);
     let said = other.xtask(&["images", "build"]);
     assert_eq!(said.code, 0, "{}", said.text);
