@@ -185,6 +185,7 @@ fn what_a_build_left_that_was_killed_is_removed_by_the_next_one_of_any_checkout_
     let lock = std::fs::File::open(world.root().join("target/xtask/lock")).unwrap();
     wait_for("the end of the killed run", || lock.try_lock().is_ok());
     drop(lock);
+    assert!(!left(&world).is_empty(), "podman tidied up by itself");
     other.write("Containerfile", GOOD);
     let said = other.xtask(&["images", "build"]);
     assert_eq!(said.code, 0, "{}", said.text);
